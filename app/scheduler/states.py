@@ -1,0 +1,58 @@
+"""The life of a task and of a job, as one table."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from app.scheduler.errors import IllegalStep
+
+
+class Status(StrEnum):
+    """Where a task or job stands; the last three are final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """True when the status never changes again."""
+        return self in FINISHED
+
+
+class Step(StrEnum):
+    """What can happen to a task or job. Only a job, which has a record, takes `RETRY`."""
+
+    START = "start"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+FINISHED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+TRANSITIONS: Final[Mapping[tuple[Status, Step], Status]] = MappingProxyType(
+    {
+        (Status.PENDING, Step.START): Status.RUNNING,
+        (Status.PENDING, Step.CANCEL): Status.CANCELLED,
+        # A job that can never start: its task is gone, or its time to start ran out.
+        (Status.PENDING, Step.FAIL): Status.FAILED,
+        (Status.RUNNING, Step.COMPLETE): Status.COMPLETED,
+        (Status.RUNNING, Step.FAIL): Status.FAILED,
+        (Status.RUNNING, Step.CANCEL): Status.CANCELLED,
+        # Between two attempts of a job.
+        (Status.RUNNING, Step.RETRY): Status.PENDING,
+    }
+)
+
+
+def after(status: Status, step: Step) -> Status:
+    """The status that `step` leads to from `status`; raises `IllegalStep` when there is none."""
+    try:
+        return TRANSITIONS[status, step]
+    except KeyError:
+        raise IllegalStep(status, step) from None

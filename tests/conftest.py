@@ -1,0 +1,31 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Coroutine tests run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the tasks that ship, shared by tests that leave it as it is."""
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of a test's own: `start_server(AWAITD_TASKS=...)`."""
+    with ExitStack() as stack:
+
+        def start(folder: Path | None = None, **settings: str) -> Server:
+            return stack.enter_context(Server(folder or tmp_path, **settings))
+
+        yield start
