@@ -1,0 +1,67 @@
+"""From a submission to a job: what every engine checks before it accepts one."""
+
+from typing import Final
+from uuid import UUID
+
+from app.jobs.errors import InvalidParams, ParamError
+from app.jobs.ids import created_at
+from app.jobs.models import Job, Millis, NewJob
+from app.jobs.registry import Task
+from app.scheduler import Status
+
+MAX_DELAY: Final = 10 * 366 * 86_400.0
+"""Seconds that the start of a job can be put off: ten years."""
+
+
+def admit(new: NewJob, task: Task, job_id: UUID, version: int) -> Job:
+    """The pending job that a submission makes; raises `InvalidParams` with pointers."""
+    errors = _errors_of(new, task)
+    try:
+        task.params.parse(new.params)
+    except InvalidParams as invalid:
+        errors += invalid.errors
+    if errors:
+        raise InvalidParams(errors)
+    run_at = _run_at(new, created_at(job_id))
+    return Job(
+        id=job_id,
+        task=task.name,
+        status=Status.PENDING,
+        version=version,
+        params=new.params,
+        labels=new.labels,
+        priority=task.options.priority if new.priority is None else new.priority,
+        timeout=_timeout(new, task),
+        max_attempts=task.max_attempts,
+        run_at=run_at,
+        start_by=None if new.start_within is None else run_at + _millis(new.start_within),
+        owner=new.owner,
+        traceparent=new.traceparent,
+    )
+
+
+def _errors_of(new: NewJob, task: Task) -> list[ParamError]:
+    errors = []
+    limit = task.options.timeout
+    if new.timeout is not None and limit is not None and new.timeout > limit:
+        detail = f"is above the task's limit of {limit:g} s"
+        errors.append(ParamError("/timeout", detail, "above_task_limit"))
+    if new.delay is not None and new.run_at is not None:
+        errors.append(ParamError("/run_at", "give delay or run_at, not both", "conflict"))
+    return errors
+
+
+def _timeout(new: NewJob, task: Task) -> float | None:
+    timeout = task.options.timeout if new.timeout is None else new.timeout
+    return None if timeout is None else float(timeout)
+
+
+def _run_at(new: NewJob, now: Millis) -> Millis:
+    """When it is due; a time in the past is now, so that it jumps no queue."""
+    if new.run_at is not None:
+        return max(now, new.run_at)
+    return now + _millis(new.delay or 0.0)
+
+
+def _millis(seconds: float) -> Millis:
+    return round(seconds * 1000)

@@ -1,0 +1,54 @@
+"""The port: what accepts, keeps, runs and cancels jobs."""
+
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import UUID
+
+from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
+
+
+class Engine(Protocol):
+    """An async context manager: opening recovers and starts, leaving drains."""
+
+    async def __aenter__(self) -> Self:
+        """Open the store, recover what a crash left, start jobs; raises `StartUpError`."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain: let running jobs finish for the grace period, then interrupt them."""
+
+    async def submit(self, new: NewJob) -> Submitted:
+        """Accept a job, or find that of the same key; durable when it returns.
+
+        Looks up the key before anything else is checked. Raises `KeyReused`, `ShuttingDown`,
+        `UnknownTask`, `InvalidParams`, `QueueFull`, `StoreFull` or `StoreUnavailable`.
+        """
+
+    async def get(self, job_id: UUID) -> Job:
+        """The job as it was last committed; raises `JobNotFound` or `JobExpired`."""
+
+    async def list(self, query: JobQuery) -> Page[Job]:
+        """A page of jobs, newest first."""
+
+    async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
+        """Ask a job to stop, durable when it returns; a finished one is returned unchanged.
+
+        Raises `JobNotFound`, `JobExpired`, `StoreUnavailable`, and `VersionMismatch` when the
+        job is no longer at `if_version`.
+        """
+
+    async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
+        """The job once it has ended, or its version is not `since`, or time has run out.
+
+        `timeout` is in seconds. While the engine drains, the job as it stands.
+        """
+
+    def drain(self) -> None:
+        """Take no more submissions and let every waiter go; running jobs go on."""
+
+    def health(self) -> EngineHealth:
+        """Whether it accepts work, and what it holds."""

@@ -1,0 +1,61 @@
+"""Job ids: UUIDv7 (RFC 9562) whose upper half alone is unique and ordered within one store.
+
+The upper 64 bits are 48 bits of milliseconds, the version and a 12-bit counter (method 1 of the
+RFC), so that a store can use them as a time-ordered integer key; the lower 62 bits are random.
+"""
+
+import secrets
+import struct
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+_VERSION: Final = 0x7000
+_VARIANT: Final = 1 << 63
+_COUNTER: Final = 0x0FFF
+_HALVES: Final = struct.Struct(">qq")
+
+
+class JobIds:
+    """Makes ids that only grow, also when the clock steps back or the process restarts.
+
+    `last` is the upper half of the newest id given out before.
+    """
+
+    def __init__(self, now: Callable[[], int], last: int = 0) -> None:
+        self._now = now
+        self._last = last
+
+    def next(self) -> UUID:
+        """A new id, of the present millisecond or of the last id's when that is later."""
+        fresh = self._now() << 16 | _VERSION
+        self._last = fresh if fresh > self._last else _following(self._last)
+        return UUID(int=self._last << 64 | _VARIANT | secrets.randbits(62))
+
+
+def halves(job_id: UUID) -> tuple[int, int]:
+    """The upper and lower 64 bits as signed integers, which is what SQL stores hold."""
+    high, low = _HALVES.unpack(job_id.bytes)
+    return high, low
+
+
+def from_halves(high: int, low: int) -> UUID:
+    """The inverse of `halves`."""
+    return UUID(bytes=_HALVES.pack(high, low))
+
+
+def created_at(job_id: UUID) -> int:
+    """The milliseconds since the Unix epoch that a UUIDv7 carries."""
+    return job_id.int >> 80
+
+
+def first_at(millis: int) -> UUID:
+    """The smallest id that can carry this time: where a list of jobs since then starts."""
+    return UUID(int=(millis << 16 | _VERSION) << 64)
+
+
+def _following(high: int) -> int:
+    """The next upper half: the counter one up, over into the next millisecond when it is full."""
+    if high & _COUNTER != _COUNTER:
+        return high + 1
+    return (high >> 16) + 1 << 16 | _VERSION

@@ -1,0 +1,156 @@
+"""What a job is. Times are milliseconds since the Unix epoch, UTC; durations are seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+from app.jobs.ids import created_at
+from app.scheduler import Status
+
+T = TypeVar("T")
+
+Millis: TypeAlias = int
+"""Milliseconds since the Unix epoch, UTC."""
+
+Json: TypeAlias = bytes
+"""One JSON text, UTF-8."""
+
+
+class ErrorType(StrEnum):
+    """Why a job failed."""
+
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED_IN_TIME = "not-started-in-time"
+    BAD_RESULT = "bad-result"
+    INVALID_PARAMS = "invalid-params"
+    UNKNOWN_TASK = "unknown-task"
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job or an attempt failed; `exception` is the class name of what was raised, if any."""
+
+    type: ErrorType
+    message: str
+    exception: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running coroutine says it is: a fraction from 0 to 1, a message, or both."""
+
+    fraction: float | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job. `outcome` is the status it ended in, None while it runs."""
+
+    number: int
+    started_at: Millis
+    finished_at: Millis | None = None
+    outcome: Status | None = None
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it was last committed, with the progress of its running attempt."""
+
+    id: UUID
+    task: str
+    status: Status
+    version: int
+    """Grows with every committed change, store-wide."""
+    params: Json
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
+    timeout: float | None = None
+    attempt: int = 0
+    max_attempts: int = 1
+    attempts: tuple[Attempt, ...] = ()
+    run_at: Millis
+    start_by: Millis | None = None
+    started_at: Millis | None = None
+    finished_at: Millis | None = None
+    expires_at: Millis | None = None
+    cancel_requested_at: Millis | None = None
+    result: Json | None = None
+    error: JobError | None = None
+    progress: Progress | None = None
+    owner: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def created_at(self) -> Millis:
+        """When it was submitted."""
+        return created_at(self.id)
+
+    @property
+    def done(self) -> bool:
+        """True when it has ended and never changes again."""
+        return self.status.finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A submission as the caller made it; the engine checks it against the registry.
+
+    `run_at` or `delay` (seconds), not both. A key is remembered as long as its job, for its
+    owner; the same key with another `fingerprint` is refused.
+    """
+
+    task: str
+    params: Json = b"{}"
+    priority: int | None = None
+    """None: the task's own."""
+    delay: float | None = None
+    run_at: Millis | None = None
+    start_within: float | None = None
+    timeout: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+    idempotency_key: str | None = None
+    fingerprint: bytes | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a submission; `replayed` when its key was known already."""
+
+    job: Job
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs to list, newest first, and from where: `before` is the last id already seen."""
+
+    limit: int = 50
+    before: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a longer list; `next` is where the following page starts, None at the end."""
+
+    items: Sequence[T]
+    next: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHealth:
+    """Whether the engine accepts work: `reason` says why not."""
+
+    ready: bool
+    reason: str | None = None
+    pending: int = 0
+    running: int = 0
+    unknown_tasks: Mapping[str, int] = field(default_factory=dict)
+    """Pending jobs whose task is not in the registry, by task."""
