@@ -1,0 +1,42 @@
+import shutil
+import ssl
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.outbound import outbound_client
+from tests.outbound.loopback import FakeNames, allowing, listening
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for `named.test`, in one file with its key."""
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("needs the openssl command to make a certificate")
+    pem = tmp_path_factory.mktemp("tls") / "named.pem"
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    names = ["-subj", "/CN=named.test", "-addext", "subjectAltName=DNS:named.test"]
+    files = ["-keyout", str(pem), "-out", str(pem)]
+    subprocess.run([openssl, *command.split(), *names, *files], check=True, capture_output=True)
+    return pem
+
+
+async def test_tls_is_checked_against_the_name(certificate: Path) -> None:
+    """A certificate must be of a known authority and for the name in the URL."""
+    trusting = ssl.create_default_context(cafile=certificate)
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(certificate)
+    names = FakeNames(named=[["127.0.0.1"]], other=[["127.0.0.1"]])
+    async with AsyncExitStack() as stack:
+        stack.enter_context(allowing("127.0.0.1"))
+        server = await stack.enter_async_context(listening("127.0.0.1", serving))
+        client = await stack.enter_async_context(outbound_client(resolver=names, tls=trusting))
+        plain = await stack.enter_async_context(outbound_client(resolver=names))
+        assert (await client.get(f"https://named.test:{server.port}/")).text == "ok"
+        with pytest.raises(httpx.ConnectError, match="Hostname mismatch"):
+            await client.get(f"https://other.test:{server.port}/")
+        with pytest.raises(httpx.ConnectError, match="self-signed"):
+            await plain.get(f"https://named.test:{server.port}/")
