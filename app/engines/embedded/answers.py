@@ -1,0 +1,37 @@
+"""What callers wait for while the journal writes: futures that outlive them if need be."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from app.jobs.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+STORE_TIMEOUT: Final = 10.0
+"""Seconds that a caller waits for the journal before it is told that the store is unavailable."""
+
+
+async def answer(done: asyncio.Future[T]) -> T:
+    """What the journal answers; the change goes on when the caller does not wait for it."""
+    await asyncio.wait((done,), timeout=STORE_TIMEOUT)
+    if not done.done():
+        raise StoreUnavailable(f"the journal has not answered for {STORE_TIMEOUT:g} s")
+    return done.result()
+
+
+def settle(done: asyncio.Future[T], value: T) -> None:
+    """Answer, unless nobody waits any more."""
+    if not done.done():
+        done.set_result(value)
+
+
+def refusing(done: asyncio.Future[Any]) -> Callable[[StoreUnavailable], None]:
+    """Answers with an error, unless nobody waits any more."""
+
+    def refuse(error: StoreUnavailable) -> None:
+        if not done.done():
+            done.set_exception(error)
+            done.exception()  # so that it is no loss if nobody asks
+
+    return refuse

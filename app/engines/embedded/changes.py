@@ -1,0 +1,286 @@
+"""Every change of the journal, each one conditional on what the row says when it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import apsw
+
+from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, error_text, job_of
+from app.jobs.ids import halves
+from app.jobs.models import Job, JobError, Millis
+from app.jobs.runner import Outcome
+from app.scheduler import Status, Step
+from app.scheduler.states import after
+
+_WIDTH: Final = COLUMNS.count(",") + 1 + 2
+_INSERT: Final = (
+    f"INSERT INTO jobs ({COLUMNS}, idempotency_key, fingerprint) VALUES ({', '.join('?' * _WIDTH)})"
+)
+_PENDING: Final = CODES[Status.PENDING]
+_RUNNING: Final = CODES[Status.RUNNING]
+_CANCELLED: Final = CODES[Status.CANCELLED]
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A new job, pending or already running, with its labels and its key."""
+
+    job_id: UUID
+    row: Row
+    labels: Mapping[str, str]
+    key: str | None
+    fingerprint: bytes | None
+
+    def run(self, db: apsw.Connection) -> Status:
+        """Gives the job's status."""
+        db.execute(_INSERT, (*self.row, self.key, self.fingerprint))
+        for name, value in self.labels.items():
+            db.execute("INSERT INTO labels VALUES (?, ?, ?)", (name, value, self.row[0]))
+        return STATUSES[self.row[3]]
+
+    def happened(self, db: apsw.Connection) -> Status | None:
+        """Gives the job's status if it is there."""
+        return _status_since(db, self.job_id, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A pending job starts its next attempt, of the given number."""
+
+    job_id: UUID
+    version: int
+    attempt: int
+    at: Millis
+
+    def run(self, db: apsw.Connection) -> Job | None:
+        """Gives the job as it starts, or None when it was not pending any more."""
+        high, low = halves(self.job_id)
+        started = after(Status.PENDING, Step.START)
+        changed = db.execute(
+            "UPDATE jobs SET version = ?, status = ?, attempt = ?, started_at = ? "
+            f"WHERE high = ? AND low = ? AND status = ? AND attempt = ? RETURNING {COLUMNS}",
+            (
+                *(self.version, CODES[started], self.attempt, self.at),
+                *(high, low, _PENDING, self.attempt - 1),
+            ),
+        )
+        return _job_in(changed)
+
+    def happened(self, db: apsw.Connection) -> Job | None:
+        """Gives the job if it started."""
+        return _job_in(
+            db.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ? AND version >= ?",
+                (*halves(self.job_id), self.version),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """A running attempt has ended. If a cancel is on record the job ends cancelled."""
+
+    job_id: UUID
+    version: int
+    attempt: int
+    at: Millis
+    outcome: Outcome
+
+    def run(self, db: apsw.Connection) -> Status | None:
+        """Gives the new status, or None when this attempt was not the running one any more."""
+        cancel = self._where(db)
+        if cancel is None:
+            return None
+        cancelled = cancel or self.outcome.step is Step.CANCEL
+        if self.outcome.step is Step.RETRY and not cancelled:
+            return self._retry(db)
+        return self._end(db, Step.CANCEL if cancelled else self.outcome.step)
+
+    def happened(self, db: apsw.Connection) -> Status | None:
+        """Gives the new status if it was written."""
+        return _status_since(db, self.job_id, self.version)
+
+    def _where(self, db: apsw.Connection) -> bool | None:
+        """Whether a cancel is on record for this running attempt; None when it is not running."""
+        row = db.execute(
+            "SELECT cancel_requested_at IS NOT NULL FROM jobs "
+            "WHERE high = ? AND low = ? AND status = ? AND attempt = ?",
+            (*halves(self.job_id), _RUNNING, self.attempt),
+        ).fetchone()
+        return None if row is None else bool(row[0])
+
+    def _retry(self, db: apsw.Connection) -> Status:
+        high, _ = halves(self.job_id)
+        db.execute(
+            "INSERT INTO attempts SELECT high, attempt, started_at, ?, ?, ? "
+            "FROM jobs WHERE high = ?",
+            (self.at, CODES[Status.FAILED], error_text(self.outcome.error), high),
+        )
+        pending = after(Status.RUNNING, Step.RETRY)
+        db.execute(
+            "UPDATE jobs SET version = ?, status = ?, run_at = ?, started_at = NULL WHERE high = ?",
+            (self.version, CODES[pending], self.outcome.retry_at, high),
+        )
+        return pending
+
+    def _end(self, db: apsw.Connection, step: Step) -> Status:
+        status, outcome = after(Status.RUNNING, step), self.outcome
+        result, error = None, outcome.error
+        if step is Step.COMPLETE:
+            result = outcome.returned
+        elif step is Step.CANCEL:
+            result = None if outcome.returned == b"null" else outcome.returned
+            error = outcome.raised
+        db.execute(
+            "UPDATE jobs SET version = ?, status = ?, finished_at = ?, result = ?, error = ? "
+            "WHERE high = ?",
+            (
+                *(self.version, CODES[status], self.at, result, error_text(error)),
+                halves(self.job_id)[0],
+            ),
+        )
+        return status
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """A pending job that can never start."""
+
+    job_id: UUID
+    version: int
+    at: Millis
+    error: JobError
+
+    def run(self, db: apsw.Connection) -> Status | None:
+        """Gives failed, or None when the job was not pending any more."""
+        failed = after(Status.PENDING, Step.FAIL)
+        changed = db.execute(
+            "UPDATE jobs SET version = ?, status = ?, finished_at = ?, error = ? "
+            "WHERE high = ? AND low = ? AND status = ? RETURNING status",
+            (
+                *(self.version, CODES[failed], self.at, error_text(self.error)),
+                *(*halves(self.job_id), _PENDING),
+            ),
+        )
+        return _status_in(changed)
+
+    def happened(self, db: apsw.Connection) -> Status | None:
+        """Gives failed if it was written."""
+        return _status_since(db, self.job_id, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What a request to cancel met: the status after it, and whether `if_version` was right."""
+
+    status: Status
+    matched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    """A cancel on record: a pending job ends at once, a running one is to stop."""
+
+    job_id: UUID
+    version: int
+    at: Millis
+    if_version: int | None
+
+    def run(self, db: apsw.Connection) -> Cancelled | None:
+        """Gives what the request met, or None when there is no such job."""
+        row = db.execute(
+            "SELECT version, status, cancel_requested_at FROM jobs WHERE high = ? AND low = ?",
+            halves(self.job_id),
+        ).fetchone()
+        if row is None:
+            return None
+        version, code, requested_at = row
+        status = STATUSES[code]
+        if self.if_version is not None and self.if_version != version:
+            return Cancelled(status, matched=False)
+        if status.finished or requested_at is not None:
+            return Cancelled(status)
+        return self._record(db, status)
+
+    def happened(self, db: apsw.Connection) -> Cancelled | None:
+        """Gives the status if the request was written."""
+        row = db.execute(
+            "SELECT status FROM jobs "
+            "WHERE high = ? AND low = ? AND version >= ? AND cancel_requested_at = ?",
+            (*halves(self.job_id), self.version, self.at),
+        ).fetchone()
+        return None if row is None else Cancelled(STATUSES[row[0]])
+
+    def _record(self, db: apsw.Connection, status: Status) -> Cancelled:
+        ended_at = None
+        if status is Status.PENDING:
+            status, ended_at = after(status, Step.CANCEL), self.at
+        db.execute(
+            "UPDATE jobs SET version = ?, status = ?, cancel_requested_at = ?, finished_at = ? "
+            "WHERE high = ?",
+            (self.version, CODES[status], self.at, ended_at, halves(self.job_id)[0]),
+        )
+        return Cancelled(status)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpired:
+    """Finished jobs that ended before `before` leave the journal, the earliest ended first.
+
+    Jobs that ended after `now` did so before the clock was set back: they hold up no others.
+    """
+
+    before: Millis
+    now: Millis
+    limit: int
+
+    def run(self, db: apsw.Connection) -> int:
+        """Gives how many were removed; fewer than `limit` means that none is left."""
+        earliest: Any = db.execute(
+            "SELECT high, version, finished_at FROM jobs INDEXED BY jobs_finished "
+            "WHERE status > 1 AND finished_at <= ? ORDER BY version LIMIT ?",
+            (self.now, self.limit),
+        ).fetchall()
+        due = [(high, version) for high, version, ended_at in earliest if ended_at < self.before]
+        for high, _ in due:
+            db.execute(
+                "DELETE FROM labels WHERE high = ? AND (name, value) IN (SELECT key, value "
+                "FROM json_each((SELECT labels FROM jobs WHERE high = ?)))",
+                (high, high),
+            )
+            db.execute("DELETE FROM attempts WHERE high = ?", (high,))
+            db.execute("DELETE FROM jobs WHERE high = ?", (high,))
+        if due:
+            db.execute(
+                "UPDATE marks SET newest_removed = max(newest_removed, ?), "
+                "last_version = max(last_version, ?)",
+                (max(high for high, _ in due), max(version for _, version in due)),
+            )
+        return len(due)
+
+    def happened(self, db: apsw.Connection) -> int | None:
+        """Gives None: to remove again does no harm."""
+        return None
+
+
+def _status_in(changed: apsw.Cursor) -> Status | None:
+    row = changed.fetchone()
+    return None if row is None else STATUSES[row[0]]
+
+
+def _job_in(found: apsw.Cursor) -> Job | None:
+    """The job of a row, without its earlier attempts."""
+    row = found.fetchone()
+    return None if row is None else job_of(row)
+
+
+def _status_since(db: apsw.Connection, job_id: UUID, version: int) -> Status | None:
+    """The job's status if it is there and its last change is no older than `version`."""
+    return _status_in(
+        db.execute(
+            "SELECT status FROM jobs WHERE high = ? AND low = ? AND version >= ?",
+            (*halves(job_id), version),
+        )
+    )

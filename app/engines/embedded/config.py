@@ -1,0 +1,32 @@
+"""How the embedded engine is set up."""
+
+import contextvars
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.jobs.models import Millis
+
+
+def wall_clock() -> Millis:
+    """The milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedConfig:
+    """Durations are seconds, sizes bytes. Coroutines run in copies of `context`."""
+
+    folder: Path
+    max_running: int = 1_000
+    max_pending: int = 100_000
+    retention: float = 86_400.0
+    max_result_size: int = 1 << 20
+    shutdown_grace: float = 8.0
+    cancel_grace: float = 1.0
+    lock_wait: float = 0.0
+    unknown_task_after: float = 86_400.0
+    housekeeping_every: float = 5.0
+    now: Callable[[], Millis] = wall_clock
+    context: contextvars.Context = field(default_factory=contextvars.Context)

@@ -1,0 +1,240 @@
+"""Runs the jobs of the journal.
+
+A state machine on the event loop: it decides synchronously and queues the change in the journal;
+what follows from a change happens in its callback, once it is durable. So no coroutine begins and
+nobody sees what a crash could take back.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.journal import Journal
+from app.engines.embedded.live import LiveJob
+from app.engines.embedded.ready import ReadyQueue
+from app.jobs.models import ErrorType, Job, JobError, Millis
+from app.jobs.registry import TaskRegistry
+from app.jobs.runner import Attempt, Interruption, Limits, Outcome
+from app.scheduler import BackgroundTaskScheduler, Status
+
+log = logging.getLogger(__name__)
+
+_LONGEST_TIMER: Final = 60.0
+"""Seconds after which due times are looked at again, for the wall clock may have been set."""
+
+
+class Dispatcher:
+    """Starts pending jobs as slots allow, and writes how they ended.
+
+    `changed` is called with the id of each job of which a change was committed.
+    """
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        journal: Journal,
+        config: EmbeddedConfig,
+        changed: Callable[[UUID], None],
+    ) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._now = config.now
+        self._changed = changed
+        self._limits = Limits(max_result_size=config.max_result_size, now=config.now)
+        self._unknown_after: Millis = round(config.unknown_task_after * 1000)
+        self._cancel_grace = config.cancel_grace
+        limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
+        self._queue = ReadyQueue(config.max_running, limits)
+        # Graceful endings are ours to tell apart: at its own close the scheduler only cancels.
+        self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
+        self._live: dict[UUID, LiveJob] = {}
+        self._unknown: dict[UUID, LiveJob] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped_at: float | None = None
+        self._interrupting = False
+        self._closed = False
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many jobs wait: for a slot, for their time, for their task to come back."""
+        return len(self._queue) + len(self._unknown)
+
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return self._queue.running
+
+    @property
+    def limits(self) -> Limits:
+        """What its attempts go by."""
+        return self._limits
+
+    def unknown_tasks(self) -> dict[str, int]:
+        """The pending jobs whose task is not in the registry, by task."""
+        return dict(Counter(live.task for live in self._unknown.values()))
+
+    def live(self, job_id: UUID) -> LiveJob | None:
+        """The job, if it has not finished."""
+        return self._live.get(job_id)
+
+    def take_slot(self, job: Job) -> bool:
+        """Take a slot for a new job, if it can start at once and overtakes nobody."""
+        now = self._now()
+        return (
+            job.run_at <= now and not self._queue.has_due(now) and self._queue.take_slot(job.task)
+        )
+
+    def release_slot(self, job: Job) -> None:
+        """Give back the slot of a job that was not accepted after all."""
+        self._slot_free(job.task)
+
+    def queue(self, job: Job) -> None:
+        """A pending job of the journal; `dispatch` starts it in its turn."""
+        live = self._live[job.id] = LiveJob(job)
+        if self._registry.get(job.task) is None:
+            self._unknown[job.id] = live
+        else:
+            self._queue.push(live, self._now())
+
+    def add(self, job: Job) -> None:
+        """A job that is in the journal from now on: pending, or running in a slot taken for it."""
+        if job.status is Status.RUNNING:
+            live = self._live[job.id] = LiveJob(job)
+            self._begin(live, job)
+        else:
+            self.queue(job)
+            self.dispatch()
+
+    def dispatch(self) -> None:
+        """Start what may start now, and see to it that the rest is looked at in time."""
+        if self._stopped_at is not None:
+            return
+        now = self._now()
+        for late in self._queue.late(now):
+            self._queue.discard(late.id)
+            self._fail(late, ErrorType.NOT_STARTED_IN_TIME, "no slot was free in time")
+        while (live := self._queue.pop(now)) is not None:
+            self._journal.start(live.id, live.number + 1, now, partial(self._started, live))
+        self._set_timer(now)
+
+    def cancelled(self, job_id: UUID, status: Status) -> None:
+        """A cancel is on record: the job has ended with it, or its coroutine is to stop."""
+        live = self._live.get(job_id)
+        if live is None:
+            return
+        if status.finished:
+            self._forget(live)
+        elif live.attempt is not None:
+            live.attempt.interrupt(Interruption.CANCEL)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._cancel_grace, self._warn_if_running, live, live.attempt)
+
+    def fail_unknown(self) -> None:
+        """Fail the jobs whose task has been gone for too long past their due time."""
+        due = self._now() - self._unknown_after
+        for live in tuple(self._unknown.values()):
+            if live.run_at <= due:
+                del self._unknown[live.id]
+                text = f"there is no task {live.task!r} any more"
+                self._fail(live, ErrorType.UNKNOWN_TASK, text)
+
+    def stop(self) -> None:
+        """Start nothing more. Running jobs go on; pending ones wait for the next start."""
+        if self._stopped_at is None:
+            self._stopped_at = asyncio.get_running_loop().time()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def finish(self, grace: float, cancel_grace: float) -> None:
+        """Let running jobs end, interrupt them after `grace`, leave them after `cancel_grace`.
+
+        The grace counts from `stop`: what the server did meanwhile does not lengthen it.
+        """
+        if self._stopped_at is not None:
+            grace -= asyncio.get_running_loop().time() - self._stopped_at
+        await self._wait_until_idle(max(0.0, grace))
+        self._interrupting = True
+        for live in tuple(self._live.values()):
+            if live.attempt is not None:
+                live.attempt.interrupt(Interruption.SHUTDOWN)
+        await self._wait_until_idle(cancel_grace)
+        self._closed = True
+        await self._scheduler.close()
+
+    def _started(self, live: LiveJob, job: Job | None) -> None:
+        if job is None:  # a cancel was quicker
+            self._slot_free(live.task)
+            return
+        live.start_by = None
+        self._changed(live.id)
+        self._begin(live, job)
+
+    def _begin(self, live: LiveJob, job: Job) -> None:
+        if self._closed:  # its start took longer to write than every grace
+            return
+        live.number = job.attempt
+        live.last_progress = None
+        task = self._registry[job.task]
+        live.attempt = Attempt(task, job, live, self._limits, partial(self._ended, live))
+        live.attempt.start(self._scheduler)
+        if self._interrupting:
+            live.attempt.interrupt(Interruption.SHUTDOWN)
+
+    def _ended(self, live: LiveJob, outcome: Outcome) -> None:
+        if self._closed:  # it outlasted every grace: the next start applies the crash rule
+            return
+        finished = partial(self._finished, live, outcome)
+        self._journal.finish(live.id, live.number, self._now(), outcome, finished)
+
+    def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
+        live.attempt = None
+        if status is Status.PENDING and outcome.retry_at is not None:
+            live.run_at = outcome.retry_at
+            self._queue.push(live, self._now())
+        else:
+            self._forget(live)
+        self._changed(live.id)
+        self._slot_free(live.task)
+
+    def _fail(self, live: LiveJob, kind: ErrorType, message: str) -> None:
+        failed = partial(self._failed, live)
+        self._journal.fail(live.id, self._now(), JobError(kind, message), failed)
+
+    def _failed(self, live: LiveJob, status: Status | None) -> None:
+        self._forget(live)
+        self._changed(live.id)
+
+    def _forget(self, live: LiveJob) -> None:
+        self._queue.discard(live.id)
+        self._unknown.pop(live.id, None)
+        self._live.pop(live.id, None)
+
+    def _slot_free(self, task: str) -> None:
+        self._queue.release_slot(task)
+        if self._idle is not None and not self._queue.running and not self._idle.done():
+            self._idle.set_result(None)
+        self.dispatch()
+
+    def _set_timer(self, now: Millis) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._queue.next_time()
+        if due is not None:
+            delay = min(max(0, due - now) / 1000, _LONGEST_TIMER)
+            self._timer = asyncio.get_running_loop().call_later(delay, self.dispatch)
+
+    def _warn_if_running(self, live: LiveJob, attempt: Attempt) -> None:
+        if live.attempt is attempt and attempt.running and not attempt.running.status().finished:
+            log.warning("job %s (%s) is still running after its cancel", live.id, live.task)
+
+    async def _wait_until_idle(self, timeout: float) -> None:
+        if self._queue.running:
+            self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._idle,), timeout=timeout)

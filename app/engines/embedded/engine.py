@@ -1,0 +1,199 @@
+"""The embedded engine: scheduler and journal in one process, under one lock."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID
+
+from app.engines.embedded.answers import STORE_TIMEOUT, answer, refusing, settle
+from app.engines.embedded.changes import Cancelled
+from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.dispatcher import Dispatcher
+from app.engines.embedded.journal import Journal
+from app.engines.embedded.submissions import Submissions
+from app.engines.embedded.waiters import Waiters
+from app.jobs.errors import (
+    JobExpired,
+    JobNotFound,
+    ShuttingDown,
+    StoreUnavailable,
+    VersionMismatch,
+)
+from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
+from app.jobs.registry import TaskRegistry
+from app.jobs.runner import Outcome, crashed
+from app.scheduler import Status
+
+log = logging.getLogger(__name__)
+
+_REMOVE_AT_ONCE: Final = 500
+"""Jobs removed in one change, few enough to keep submissions quick."""
+
+
+class EmbeddedEngine:
+    """An `Engine` on one SQLite file. The port says what each method promises."""
+
+    def __init__(self, registry: TaskRegistry, config: EmbeddedConfig) -> None:
+        self._registry = registry
+        self._config = config
+        self._journal = Journal(config.folder, round(config.retention * 1000))
+        self._waiters = Waiters()
+        self._dispatcher = Dispatcher(registry, self._journal, config, self._waiters.wake)
+        self._submissions = Submissions(registry, self._journal, self._dispatcher, config)
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._draining = False
+
+    async def __aenter__(self) -> Self:
+        """Open the journal, recover what a crash left, start running jobs."""
+        unfinished = self._journal.open(self._config.lock_wait)
+        self._submissions.continue_after(self._journal.newest_id)
+        try:
+            await self._recover(unfinished)
+        except BaseException:
+            await self._journal.close()
+            raise
+        self._dispatcher.dispatch()
+        self._housekeeper = asyncio.create_task(self._keep_house(), name="awaitd-housekeeper")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain, interrupt what is left, write the outcomes and close the journal."""
+        self.drain()
+        try:
+            await self._dispatcher.finish(self._config.shutdown_grace, self._config.cancel_grace)
+            if self._housekeeper is not None:
+                self._housekeeper.cancel()
+                await asyncio.wait((self._housekeeper,))
+        finally:
+            await self._journal.close()
+
+    async def submit(self, new: NewJob) -> Submitted:
+        """Accept a job, or find that of the same key; durable when it returns."""
+        if known := await self._submissions.known(new):
+            return Submitted(self._with_progress(known), replayed=True)
+        if self._draining:
+            raise ShuttingDown
+        return Submitted(await self._submissions.accept(new))
+
+    async def get(self, job_id: UUID) -> Job:
+        """The job as it was last committed, with the progress of its running attempt."""
+        job = self._journal.reader.get(job_id)
+        if job is not None:
+            return self._with_progress(job)
+        raise (JobExpired if self._journal.reader.is_removed(job_id) else JobNotFound)(job_id)
+
+    async def list(self, query: JobQuery) -> Page[Job]:
+        """A page of jobs, newest first."""
+        page = self._journal.reader.list(query)
+        return Page([self._with_progress(job) for job in page.items], page.next)
+
+    async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
+        """Ask a job to stop, durable when it returns; a finished one is returned unchanged."""
+        job = await self.get(job_id)
+        if job.done and if_version in (None, job.version):
+            return job  # final, so that nothing needs to be written
+        done: asyncio.Future[Cancelled | None] = asyncio.get_running_loop().create_future()
+        then = partial(self._cancel_recorded, job_id, done)
+        now = self._config.now()
+        self._journal.request_cancel(job_id, now, if_version, then, refusing(done))
+        met = await answer(done)
+        if met is not None and not met.matched:
+            raise VersionMismatch(job_id)
+        return await self.get(job_id)
+
+    async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
+        """The job once it has ended, or its version is not `since`, or time has run out."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            job = await self.get(job_id)
+            left = deadline - loop.time()
+            changed = since is not None and job.version != since
+            if job.done or changed or left <= 0 or self._draining:
+                return job
+            await self._waiters.wait(job_id, left)
+
+    def drain(self) -> None:
+        """Take no more submissions and let every waiter go; running jobs go on."""
+        self._draining = True
+        self._dispatcher.stop()
+        self._waiters.wake_all()
+
+    def health(self) -> EngineHealth:
+        """Whether it accepts work, and what it holds."""
+        reason = "shutting down" if self._draining else self._journal.error
+        return EngineHealth(
+            ready=reason is None,
+            reason=reason,
+            pending=self._dispatcher.pending,
+            running=self._dispatcher.running,
+            unknown_tasks=self._dispatcher.unknown_tasks(),
+        )
+
+    def _with_progress(self, job: Job) -> Job:
+        live = self._dispatcher.live(job.id)
+        if live is None or live.last_progress is None or job.status is not Status.RUNNING:
+            return job
+        return replace(job, progress=live.last_progress)
+
+    def _cancel_recorded(
+        self, job_id: UUID, done: asyncio.Future[Cancelled | None], met: Cancelled | None
+    ) -> None:
+        settle(done, met)
+        if met is not None and met.matched:
+            self._dispatcher.cancelled(job_id, met.status)
+            self._waiters.wake(job_id)
+
+    async def _recover(self, unfinished: Sequence[Job]) -> None:
+        """Queue pending jobs in order; what was running has lost its attempt with the process."""
+        writing = []
+        for job in unfinished:
+            if job.status is Status.PENDING:
+                self._dispatcher.queue(job)
+            else:
+                writing.append(self._recover_crashed(job))
+        if unknown := self._dispatcher.unknown_tasks():
+            log.warning("pending jobs wait for tasks that are not there: %s", unknown)
+        if writing:  # a store that cannot be written is no reason not to serve what it holds
+            await asyncio.wait(writing, timeout=STORE_TIMEOUT)
+
+    def _recover_crashed(self, job: Job) -> asyncio.Future[None]:
+        outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        then = partial(self._recovered, job, outcome, done)
+        self._journal.finish(job.id, job.attempt, self._config.now(), outcome, then)
+        return done
+
+    def _recovered(
+        self, job: Job, outcome: Outcome, done: asyncio.Future[None], status: Status | None
+    ) -> None:
+        settle(done, None)
+        self._waiters.wake(job.id)
+        if status is Status.PENDING and outcome.retry_at is not None:
+            self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
+
+    async def _keep_house(self) -> None:
+        """Remove what is past its retention, and fail what waits for a task that is gone."""
+        while True:
+            await asyncio.sleep(self._config.housekeeping_every)
+            self._dispatcher.fail_unknown()
+            while await self._remove_expired() == _REMOVE_AT_ONCE:
+                pass
+
+    async def _remove_expired(self) -> int:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        now = self._config.now()
+        self._journal.remove_expired(now, _REMOVE_AT_ONCE, partial(settle, done), refusing(done))
+        try:
+            return await done
+        except StoreUnavailable:
+            return 0  # the writer has logged why; the next round tries again

@@ -1,0 +1,222 @@
+"""The journal: the SQLite file of the embedded engine.
+
+One connection writes, in the writer's thread; one reads, in the thread of the event loop.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import UUID
+
+import apsw
+
+from app.engines.embedded.changes import (
+    Cancelled,
+    Fail,
+    Finish,
+    Insert,
+    RemoveExpired,
+    RequestCancel,
+    Start,
+)
+from app.engines.embedded.lock import FolderLock
+from app.engines.embedded.migrations import NewerSchema, migrate
+from app.engines.embedded.reader import Reader
+from app.engines.embedded.rows import row_of
+from app.engines.embedded.writer import Change, Write, Writer
+from app.jobs.errors import StartUpError, StoreUnavailable
+from app.jobs.models import Job, JobError, Millis
+from app.jobs.runner import Outcome
+from app.scheduler import Status
+
+FILE: Final = "journal.sqlite3"
+
+T = TypeVar("T")
+
+
+class BadJournal(StartUpError):
+    """Raised when the journal cannot be opened; the message says what to do."""
+
+
+class Journal:
+    """The file in `folder`. `retention` is in milliseconds after a job's end.
+
+    Changes are queued at once and in order; `then` is called on the event loop when they are
+    durable. A `refused` change could not be made; one that takes no `refused` is kept until it is.
+    """
+
+    def __init__(self, folder: Path, retention: Millis) -> None:
+        self._folder = folder
+        self._retention = retention
+        self._lock = FolderLock(folder)
+        self._reader: Reader | None = None
+        self._writer: Writer | None = None
+        self._version = 0
+        self.newest_id = 0
+        """The upper half of the newest id that was in the journal when it was opened."""
+
+    def open(self, lock_wait: float) -> Sequence[Job]:
+        """Lock the folder, bring the schema up to date and start the writer; blocks.
+
+        Gives the jobs that have not finished. Raises `StoreLocked` or `BadJournal`.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire(lock_wait)
+            self._prepare()
+            self._reader = Reader(self._connect(read_only=True), self._retention)
+            self._version = self._reader.last_version()
+            self.newest_id = self._reader.newest_id()
+            unfinished = self._reader.unfinished()
+        except (OSError, apsw.Error, NewerSchema, StoreUnavailable) as error:
+            self._release()
+            raise self._bad(error) from error
+        self._writer = Writer(self._connect, partial(_post, loop))
+        self._writer.start()
+        return unfinished
+
+    async def close(self) -> None:
+        """Write what is queued, close the file and let the lock go."""
+        if self._writer is not None:
+            ended = asyncio.get_running_loop().create_future()
+            writer, self._writer = self._writer, None
+            writer.close(partial(_set, ended))
+            await ended  # whoever was to be answered has been by then
+        self._release()
+
+    @property
+    def reader(self) -> Reader:
+        """What it can be asked; raises `StoreUnavailable` when it is not open."""
+        if self._reader is None:
+            raise StoreUnavailable("the journal is closed")
+        return self._reader
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing can be written; None while all is well."""
+        return "the journal is closed" if self._writer is None else self._writer.error
+
+    def insert(
+        self,
+        job: Job,
+        key: str | None,
+        fingerprint: bytes | None,
+        then: Callable[[Status], None],
+        refused: Callable[[StoreUnavailable], None],
+    ) -> None:
+        """Queue a new job."""
+        change = Insert(job.id, row_of(job), job.labels, key, fingerprint)
+        self._put(change, then, refused)
+
+    def start(
+        self, job_id: UUID, attempt: int, at: Millis, then: Callable[[Job | None], None]
+    ) -> None:
+        """Queue the start of an attempt; `then` gets the job, or None when it was not pending."""
+        self._put(Start(job_id, self.next_version(), attempt, at), then)
+
+    def finish(
+        self,
+        job_id: UUID,
+        attempt: int,
+        at: Millis,
+        outcome: Outcome,
+        then: Callable[[Status | None], None],
+    ) -> None:
+        """Queue the outcome of an attempt; `then` gets None when it was not the running one."""
+        self._put(Finish(job_id, self.next_version(), attempt, at, outcome), then)
+
+    def fail(
+        self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]
+    ) -> None:
+        """Queue the failure of a pending job; `then` gets None when it was not pending."""
+        self._put(Fail(job_id, self.next_version(), at, error), then)
+
+    def request_cancel(
+        self,
+        job_id: UUID,
+        at: Millis,
+        if_version: int | None,
+        then: Callable[[Cancelled | None], None],
+        refused: Callable[[StoreUnavailable], None],
+    ) -> None:
+        """Queue a cancel; `then` gets None when there is no such job."""
+        self._put(RequestCancel(job_id, self.next_version(), at, if_version), then, refused)
+
+    def remove_expired(
+        self,
+        now: Millis,
+        limit: int,
+        then: Callable[[int], None],
+        refused: Callable[[StoreUnavailable], None],
+    ) -> None:
+        """Queue the removal of up to `limit` jobs past their retention; `then` gets how many."""
+        self._put(RemoveExpired(now - self._retention, now, limit), then, refused)
+
+    def next_version(self) -> int:
+        """The next change number; numbers are given in the order in which changes are made."""
+        self._version += 1
+        return self._version
+
+    def _put(
+        self,
+        change: Change[T],
+        then: Callable[[T], None],
+        refused: Callable[[StoreUnavailable], None] | None = None,
+    ) -> None:
+        if self._writer is None:
+            raise StoreUnavailable("the journal is closed")
+        self._writer.put(Write(change, then, refused))
+
+    def _prepare(self) -> None:
+        os.close(os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.closing(self._connect()) as db:
+            migrate(db)
+
+    def _connect(self, *, read_only: bool = False) -> apsw.Connection:
+        db = apsw.Connection(str(self._folder / FILE), flags=apsw.SQLITE_OPEN_READWRITE)
+        db.set_busy_timeout(5_000)
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")
+        db.pragma("journal_size_limit", 64 << 20)
+        db.pragma("temp_store", "memory")  # savepoints must not depend on another disk's room
+        db.pragma("query_only", read_only)
+        return db
+
+    def _release(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._lock.release()
+
+    def _bad(self, error: Exception) -> BadJournal:
+        path = self._folder / FILE
+        match error.__cause__ or error:
+            case OSError():
+                return BadJournal(f"cannot use the data directory {self._folder}: {error}")
+            case NewerSchema():
+                return BadJournal(
+                    f"{path} was written by a newer awaitd ({error}): "
+                    "install that one, or set AWAITD_DATA_DIR to another directory"
+                )
+            case apsw.CorruptError() | apsw.NotADBError():
+                return BadJournal(
+                    f"{path} is damaged, or no journal ({error}): restore it from a backup, "
+                    "or move it away to begin with an empty one"
+                )
+            case _:
+                return BadJournal(f"{path} cannot be opened ({error})")
+
+
+def _post(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+        loop.call_soon_threadsafe(callback)
+
+
+def _set(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)

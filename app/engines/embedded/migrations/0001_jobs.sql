@@ -1,0 +1,65 @@
+-- Times are milliseconds since the Unix epoch, UTC.
+-- Statuses: 0 pending, 1 running, 2 completed, 3 failed, 4 cancelled.
+
+CREATE TABLE jobs (
+    -- The two halves of the UUIDv7. The upper one is unique here, ordered by time, and holds the
+    -- time of creation, so that it serves as the key of the table and of every index.
+    high INTEGER PRIMARY KEY,
+    low INTEGER NOT NULL,
+    -- The store-wide change number of the last committed change of this job.
+    version INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    owner TEXT,
+    priority INTEGER NOT NULL,
+    timeout REAL,
+    attempt INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    run_at INTEGER NOT NULL,
+    start_by INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    cancel_requested_at INTEGER,
+    traceparent TEXT,
+    idempotency_key TEXT,
+    fingerprint BLOB,
+    labels TEXT,
+    error TEXT,
+    params BLOB NOT NULL,
+    result BLOB
+) STRICT;
+
+CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_by_task ON jobs (task, status);
+
+-- What changed since a given change, and, as it is nearly the order of their end, what expires.
+CREATE INDEX jobs_finished ON jobs (version) WHERE status > 1;
+
+CREATE UNIQUE INDEX jobs_by_key ON jobs (coalesce(owner, ''), idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+
+-- The attempts before the one that stands in the job itself.
+CREATE TABLE attempts (
+    high INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    outcome INTEGER NOT NULL,
+    error TEXT,
+    PRIMARY KEY (high, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE labels (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    high INTEGER NOT NULL,
+    PRIMARY KEY (name, value, high)
+) STRICT, WITHOUT ROWID;
+
+-- What outlives the jobs: the newest id and the last change number of those removed.
+CREATE TABLE marks (
+    newest_removed INTEGER NOT NULL,
+    last_version INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO marks VALUES (0, 0);

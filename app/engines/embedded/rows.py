@@ -1,0 +1,109 @@
+"""Between a job and its row in the journal. Values are encoded before they queue for the writer."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+from app.jobs.ids import from_halves, halves
+from app.jobs.models import Attempt, ErrorType, Job, JobError, Millis
+from app.jobs.texts import to_json
+from app.scheduler import Status
+
+Row: TypeAlias = tuple[Any, ...]
+
+COLUMNS: Final = (
+    "high, low, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at, "
+    "start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error, "
+    "params, result"
+)
+
+SUMMARY: Final = COLUMNS.replace("params, result", "x'7b7d', NULL")
+"""The columns without what may be large: as if there were no params and no result."""
+
+STATUSES: Final = tuple(Status)
+"""The status of each code in the file; their order never changes."""
+
+CODES: Final = {status: code for code, status in enumerate(STATUSES)}
+
+
+def row_of(job: Job) -> Row:
+    """The row of a job that has not finished, in the order of `COLUMNS`."""
+    return (
+        *halves(job.id),
+        job.version,
+        CODES[job.status],
+        job.task,
+        job.owner,
+        job.priority,
+        job.timeout,
+        job.attempt,
+        job.max_attempts,
+        job.run_at,
+        job.start_by,
+        job.started_at,
+        None,
+        None,
+        job.traceparent,
+        to_json(dict(job.labels)).decode() if job.labels else None,
+        None,
+        job.params,
+        None,
+    )
+
+
+def job_of(row: Row, earlier: Iterable[Row] = (), retention: Millis = 0) -> Job:
+    """The job of a row and of its earlier attempts; it expires `retention` after its end."""
+    (
+        high, low, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at,
+        start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error,
+        params, result,
+    ) = row  # fmt: skip
+    status, error = STATUSES[status], error_of(error)
+    attempts = tuple(_attempt_of(*attempt) for attempt in earlier)
+    if started_at is not None:
+        outcome = status if status.finished else None
+        attempts += (Attempt(attempt, started_at, finished_at, outcome, error),)
+    return Job(
+        id=from_halves(high, low),
+        task=task,
+        status=status,
+        version=version,
+        params=params,
+        labels=json.loads(labels) if labels else {},
+        priority=priority,
+        timeout=timeout,
+        attempt=attempt,
+        max_attempts=max_attempts,
+        attempts=attempts,
+        run_at=run_at,
+        start_by=start_by,
+        started_at=started_at,
+        finished_at=finished_at,
+        expires_at=None if finished_at is None else finished_at + retention,
+        cancel_requested_at=cancel_requested_at,
+        result=result,
+        error=error,
+        owner=owner,
+        traceparent=traceparent,
+    )
+
+
+def error_text(error: JobError | None) -> str | None:
+    """An error as the journal keeps it."""
+    if error is None:
+        return None
+    return to_json([error.type, error.message, error.exception]).decode()
+
+
+def error_of(text: str | None) -> JobError | None:
+    """The inverse of `error_text`."""
+    if text is None:
+        return None
+    kind, message, exception = json.loads(text)
+    return JobError(ErrorType(kind), message, exception)
+
+
+def _attempt_of(
+    number: int, started_at: int, finished_at: int, outcome: int, error: str | None
+) -> Attempt:
+    return Attempt(number, started_at, finished_at, STATUSES[outcome], error_of(error))

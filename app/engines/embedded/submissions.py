@@ -1,0 +1,108 @@
+"""Submissions on their way into the journal: one job for a key, room for those that wait."""
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from app.engines.embedded.answers import answer, refusing, settle
+from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.dispatcher import Dispatcher
+from app.engines.embedded.journal import Journal
+from app.jobs.admission import admit
+from app.jobs.errors import KeyReused, QueueFull, StoreUnavailable
+from app.jobs.ids import JobIds
+from app.jobs.models import Attempt, Job, Millis, NewJob
+from app.jobs.registry import TaskRegistry
+from app.scheduler import Status, Step
+from app.scheduler.states import after
+
+
+class Submissions:
+    """Accepts jobs: writes them, and hands them to the dispatcher once they are durable."""
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        config: EmbeddedConfig,
+    ) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._max_pending = config.max_pending
+        self._now = config.now
+        self._ids = JobIds(config.now)
+        self._of_key: dict[tuple[str | None, str], asyncio.Future[Job]] = {}
+        self._arriving = 0
+        """Jobs that will wait, of which the row is being written."""
+
+    def continue_after(self, newest_id: int) -> None:
+        """Give out only ids above the newest one that was ever in the journal."""
+        self._ids = JobIds(self._now, newest_id)
+
+    async def known(self, new: NewJob) -> Job | None:
+        """The job that came with the same key before, or is coming with it right now."""
+        if new.idempotency_key is None:
+            return None
+        while coming := self._of_key.get((new.owner, new.idempotency_key)):
+            await answer(coming)
+        found = self._journal.reader.find_key(new.owner, new.idempotency_key)
+        if found is None:
+            return None
+        job_id, fingerprint = found
+        if fingerprint != new.fingerprint:
+            raise KeyReused(job_id)
+        return self._journal.reader.get(job_id)  # None: its retention has just run out
+
+    async def accept(self, new: NewJob) -> Job:
+        """The new job, durable. No `await` may stand between `known` and this."""
+        task = self._registry[new.task]
+        job = admit(new, task, self._ids.next(), self._journal.next_version())
+        if not self._arriving and self._dispatcher.take_slot(job):
+            job = _started(job, self._now())
+        else:
+            self._require_room()
+        return await self._write(job, new)
+
+    async def _write(self, job: Job, new: NewJob) -> Job:
+        done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        then = partial(self._written, job, new, done)
+        refused = partial(self._refused, job, new, done)
+        if new.idempotency_key is not None:
+            self._of_key[new.owner, new.idempotency_key] = done
+        self._arriving += job.status is Status.PENDING
+        try:
+            self._journal.insert(job, new.idempotency_key, new.fingerprint, then, refused)
+        except Exception as error:  # it cannot be encoded
+            refused(StoreUnavailable(f"the job cannot be written ({error})"))
+        return await answer(done)
+
+    def _written(self, job: Job, new: NewJob, done: asyncio.Future[Job], _: Status) -> None:
+        self._arrived(job, new)
+        settle(done, job)
+        self._dispatcher.add(job)
+
+    def _refused(
+        self, job: Job, new: NewJob, done: asyncio.Future[Job], error: StoreUnavailable
+    ) -> None:
+        self._arrived(job, new)
+        if job.status is Status.RUNNING:
+            self._dispatcher.release_slot(job)
+        refusing(done)(error)
+
+    def _arrived(self, job: Job, new: NewJob) -> None:
+        self._arriving -= job.status is Status.PENDING
+        if new.idempotency_key is not None:
+            del self._of_key[new.owner, new.idempotency_key]
+
+    def _require_room(self) -> None:
+        depth = self._dispatcher.pending + self._arriving
+        if depth >= self._max_pending:
+            raise QueueFull(depth, self._max_pending)
+
+
+def _started(job: Job, now: Millis) -> Job:
+    """A new job whose first attempt starts at once: one change of the journal, not two."""
+    status = after(job.status, Step.START)
+    return replace(job, status=status, attempt=1, started_at=now, attempts=(Attempt(1, now),))

@@ -1,0 +1,79 @@
+"""Stores that fail when a test says so, by SQLite's own hooks: no code of ours is replaced."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import apsw
+
+WRITER = "awaitd-journal"
+"""The name of the thread that writes."""
+
+
+class Faults:
+    """What goes wrong with the connections that are opened while `installed`."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        """What the writer's thread has executed."""
+        self.questions: list[str] = []
+        """What the other threads have."""
+        self.commits = 0
+        """How many transactions it has committed."""
+        self.before: Callable[[str], None] = lambda sql: None
+        """Called in the writer's thread before each statement; what it raises fails it."""
+        self.after_commit = apsw.SQLITE_OK
+        """What COMMIT answers when it has been done."""
+        self.reading: apsw.Error | None = None
+        """What fails each statement of the other threads."""
+
+    def fail(self, error: apsw.Error, at: str = "") -> None:
+        """Fail the writer's statements that begin so, until `mend`."""
+
+        def before(sql: str) -> None:
+            if sql.startswith(at):
+                raise error
+
+        self.before = before
+
+    def mend(self) -> None:
+        """The store is sound again."""
+        self.before = lambda sql: None
+        self.after_commit = apsw.SQLITE_OK
+        self.reading = None
+
+    def _connected(self, db: apsw.Connection) -> None:
+        db.exec_trace = self._execute
+        db.set_wal_hook(self._committed)
+
+    def _execute(self, cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        if threading.current_thread().name == WRITER:
+            self.statements.append(sql)
+            self.before(sql)
+        else:
+            self.questions.append(sql)
+            if self.reading is not None:
+                raise self.reading
+        return True
+
+    def _committed(self, db: apsw.Connection, name: str, pages: int) -> int:
+        if threading.current_thread().name == WRITER:
+            self.commits += 1
+            return self.after_commit
+        return apsw.SQLITE_OK
+
+
+@contextmanager
+def installed(faults: Faults) -> Iterator[Faults]:
+    """Let the faults apply to every connection that is opened meanwhile."""
+    apsw.connection_hooks.append(faults._connected)
+    try:
+        yield faults
+    finally:
+        faults.mend()
+        apsw.connection_hooks.remove(faults._connected)
+
+
+def disk_full() -> apsw.Error:
+    """What SQLite says when the disk is full."""
+    return apsw.FullError("database or disk is full")

@@ -1,0 +1,52 @@
+"""How SQLite goes about what the journal asks of it."""
+
+from collections.abc import Callable
+
+import apsw
+
+from app.engines.embedded import EmbeddedEngine
+from app.engines.embedded.migrations import migrate
+from app.jobs.models import JobQuery
+from tests.engines.embedded.faults import Faults
+from tests.engines.harness import accepted, ended, removed
+from tests.engines.puppets import Puppets, job_of
+
+GROWING = ("jobs", "attempts", "labels")
+
+EARLIEST_FIRST = "SCAN jobs USING INDEX jobs_finished"
+"""The one scan there is: it stops after the jobs that are to be removed next."""
+
+
+async def test_nothing_slows_down(
+    faults: Faults, open_embedded: Callable[..., EmbeddedEngine], puppets: Puppets
+) -> None:
+    """No statement of a job's whole life looks at more rows as the journal grows."""
+    puppets.fail("a", ValueError("first"))
+    puppets.end("a", attempt=2)
+    new = job_of("persistent", "a", labels={"a": "b"}, idempotency_key="k", fingerprint=b"f")
+    async with open_embedded() as engine:
+        await ended(engine, await accepted(engine, new))
+        pending = await accepted(engine, job_of("hold", "b", delay=60))
+        await engine.list(JobQuery(before=pending.id))
+        await engine.cancel(pending.id)
+    async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
+        await removed(engine, pending)
+    verbs = ("SELECT", "UPDATE", "INSERT", "DELETE")
+    asked = {sql for sql in faults.statements + faults.questions if sql.startswith(verbs)}
+    assert len(asked) > 15
+    for sql in asked:
+        assert not scans(sql), sql
+
+
+def scans(sql: str) -> list[str]:
+    """The steps of SQLite's plan that look at every row of a table that grows."""
+    db = apsw.Connection(":memory:")
+    migrate(db)
+    plan = [detail for *_, detail in db.execute(f"EXPLAIN QUERY PLAN {sql}", _no_values(db, sql))]
+    db.close()
+    steps = [step for step in plan if step.startswith(tuple(f"SCAN {name}" for name in GROWING))]
+    return [step for step in steps if step != EARLIEST_FIRST or "LIMIT" not in sql]
+
+
+def _no_values(db: apsw.Connection, sql: str) -> tuple[None, ...]:
+    return (None,) * sql.count("?")

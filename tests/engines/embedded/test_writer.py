@@ -1,0 +1,340 @@
+"""The thread that writes: what it answers, and what it does when the store fails."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from app.engines.embedded.writer import MAX_BATCH, RETRY_EVERY, Write, Writer
+from app.jobs.errors import StoreUnavailable
+from tests.engines.embedded.faults import Faults, disk_full
+
+
+@dataclass
+class Add:
+    """Adds a number, which may be there only once; says so."""
+
+    number: int
+
+    def run(self, db: apsw.Connection) -> str | None:
+        db.execute("INSERT INTO numbers VALUES (?)", (self.number,))
+        return f"added {self.number}"
+
+    def happened(self, db: apsw.Connection) -> str | None:
+        found = db.execute("SELECT 1 FROM numbers WHERE number = ?", (self.number,)).fetchone()
+        return f"found {self.number}" if found else None
+
+
+@dataclass
+class AddThenRaise(Add):
+    """Adds a number, then fails by a defect of its own."""
+
+    def run(self, db: apsw.Connection) -> str | None:
+        super().run(db)
+        raise ZeroDivisionError("a defect")
+
+
+@dataclass
+class Block(Add):
+    """Adds a number when it is let go."""
+
+    def __post_init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def run(self, db: apsw.Connection) -> str | None:
+        self.begun.set()
+        assert self.go.wait(10)
+        return super().run(db)
+
+
+class Bench:
+    """A writer on a table of numbers, and what it has answered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers: list[Any] = []
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.writer = Writer(self._connect, self._post)
+
+    def put(self, change: Any) -> None:
+        """Queue a change that may be refused."""
+        self.writer.put(Write(change, self._note, lambda error: self._note(error)))
+
+    def keep(self, change: Any) -> None:
+        """Queue a change that may not."""
+        self.writer.put(Write(change, self._note))
+
+    async def answered(self, count: int) -> list[Any]:
+        """The answers, once there are so many; a refusal by its class."""
+        async with asyncio.timeout(10):
+            while len(self.answers) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return [type(a) if isinstance(a, Exception) else a for a in self.answers]
+
+    async def close(self) -> None:
+        """Close the writer."""
+        ended = asyncio.Event()
+        self.writer.close(ended.set)
+        await ended.wait()
+
+    def error(self) -> str | None:
+        """What the writer says is wrong."""
+        return self.writer.error
+
+    def numbers(self) -> list[Any]:
+        """What another connection sees."""
+        db = apsw.Connection(str(self.path))
+        rows = db.execute("SELECT number FROM numbers ORDER BY rowid").fetchall()
+        db.close()
+        return [number for (number,) in rows]
+
+    def _connect(self) -> apsw.Connection:
+        db = apsw.Connection(str(self.path))
+        db.set_busy_timeout(5_000)
+        db.pragma("journal_mode", "wal")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS numbers (number INTEGER UNIQUE);"
+            "CREATE TABLE IF NOT EXISTS marks (last_version)"
+        )
+        return db
+
+    def _post(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(call)
+
+    def _note(self, answer: Any) -> None:
+        self.answers.append(answer)
+        self._changed.set()
+
+
+@pytest.fixture
+async def bench(faults: Faults, store: Path) -> AsyncIterator[Bench]:
+    """A writer that has written once, and is closed after the test."""
+    bench = Bench(store.with_suffix(".sqlite3"))
+    bench.writer.start()
+    bench.put(Add(0))
+    await bench.answered(1)
+    bench.answers.clear()
+    yield bench
+    await bench.close()
+
+
+async def test_answers_come_after_the_commit(bench: Bench) -> None:
+    """When a change is answered, others can see it."""
+    seen: list[list[Any]] = []
+    bench.writer.put(Write(Add(1), lambda _: seen.append(bench.numbers())))
+    bench.put(Add(2))
+    await bench.answered(1)
+    assert 1 in seen[0]
+
+
+async def test_group_commit(bench: Bench, faults: Faults) -> None:
+    """What queues up during one transaction goes into the next, in order, with one commit."""
+    block = Block(1)
+    bench.put(block)
+    await asyncio.to_thread(block.begun.wait)
+    before = faults.commits
+    for number in range(2, 100):
+        bench.put(Add(number))
+    block.go.set()
+    assert await bench.answered(99) == [f"added {number}" for number in range(1, 100)]
+    assert faults.commits - before == 2
+    assert bench.numbers() == list(range(100))
+
+
+async def test_batches_are_bounded(bench: Bench, faults: Faults) -> None:
+    """A long queue is written in several transactions: its first need not wait for all."""
+    block = Block(1)
+    bench.put(block)
+    await asyncio.to_thread(block.begun.wait)
+    before = faults.commits
+    for number in range(2, 2 + MAX_BATCH + 1):
+        bench.put(Add(number))
+    block.go.set()
+    await bench.answered(MAX_BATCH + 2)
+    assert faults.commits - before == 1 + 2
+
+
+@pytest.mark.parametrize("defect", [AddThenRaise(1), Add(0), Add(1 << 63)])
+async def test_defect(bench: Bench, caplog: pytest.LogCaptureFixture, defect: Add) -> None:
+    """A change that cannot be made is refused and leaves nothing; those beside it go on."""
+    block = Block(10)
+    bench.put(block)
+    await asyncio.to_thread(block.begun.wait)
+    for change in (Add(11), defect, Add(12)):
+        bench.put(change)
+    block.go.set()
+    answers = await bench.answered(4)
+    assert answers == ["added 10", "added 11", StoreUnavailable, "added 12"]
+    assert bench.numbers() == [0, 10, 11, 12]
+    assert bench.writer.error is None
+    assert "could not be made" in caplog.text
+
+
+async def test_defect_that_may_not_be_refused(bench: Bench) -> None:
+    """A change that may not be refused, and that even a sound store could not make, gives None."""
+    bench.keep(AddThenRaise(1))
+    bench.keep(Add(2))
+    assert await bench.answered(2) == [None, "added 2"]
+
+
+def fail(answer: str | None) -> None:
+    """A callback with a defect."""
+    raise ZeroDivisionError(answer)
+
+
+async def test_callback_raises(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A callback that raises keeps no other change from its answer."""
+    block = Block(1)
+    bench.put(block)
+    await asyncio.to_thread(block.begun.wait)
+    bench.writer.put(Write(Add(2), fail))
+    bench.put(Add(3))
+    block.go.set()
+    assert await bench.answered(2) == ["added 1", "added 3"]
+    assert "could not be followed up" in caplog.text
+
+
+@pytest.mark.parametrize("at", ["BEGIN", "SAVEPOINT", "INSERT", "RELEASE", "COMMIT"])
+async def test_store_fails(
+    bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture, at: str
+) -> None:
+    """While the store fails, changes are refused or kept; the kept ones are made in order then."""
+    faults.fail(disk_full(), at)
+    bench.keep(Add(1))
+    bench.put(Add(2))
+    bench.keep(Add(3))
+    assert await bench.answered(1) == [StoreUnavailable]
+    bench.put(Add(4))
+    await bench.answered(2)
+    assert bench.error() == "FullError: database or disk is full"
+    faults.mend()
+    bench.put(Add(5))
+    answers = await bench.answered(5)
+    assert answers[2:] == ["added 1", "added 3", "added 5"]
+    assert bench.numbers() == [0, 1, 3, 5]
+    assert bench.error() is None
+    assert caplog.text.count("cannot be written") == 1
+    assert caplog.text.count("can be written again") == 1
+
+
+async def test_recovers_without_traffic(bench: Bench, faults: Faults) -> None:
+    """When the store is sound again, that is found out within two seconds, with nothing to do."""
+    faults.fail(disk_full())
+    bench.put(Add(1))
+    await bench.answered(1)
+    faults.mend()
+    began = asyncio.get_running_loop().time()
+    while bench.writer.error is not None:  # noqa: ASYNC110  no event says
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began < 2 * RETRY_EVERY
+
+
+async def test_nothing_to_do_is_no_proof(bench: Bench, faults: Faults) -> None:
+    """A failing store is taken for sound only after it has written something."""
+    faults.fail(disk_full(), "UPDATE marks")
+    faults.after_commit = apsw.SQLITE_IOERR
+    bench.put(Add(1))
+    await bench.answered(1)
+    faults.after_commit = apsw.SQLITE_OK
+    count = len(faults.statements)
+    while len(faults.statements) < count + 4:  # noqa: ASYNC110  no event says
+        await asyncio.sleep(0.01)
+    assert bench.writer.error == "FullError: database or disk is full"
+
+
+async def test_commit_fails_though_it_was_made(bench: Bench, faults: Faults) -> None:
+    """After a failed COMMIT the journal is asked what happened: nothing is made twice or denied."""
+    faults.after_commit = apsw.SQLITE_IOERR
+    bench.keep(Add(1))
+    bench.put(Add(2))
+    bench.put(AddThenRaise(3))
+    answers = await bench.answered(3)
+    faults.mend()
+    assert answers == ["found 1", "found 2", StoreUnavailable]
+    assert bench.numbers() == [0, 1, 2]
+
+
+async def test_fate_cannot_be_read(bench: Bench, faults: Faults) -> None:
+    """While the journal cannot be asked what happened, nobody is told anything."""
+    block = Block(1)
+    bench.put(block)
+    await asyncio.to_thread(block.begun.wait)
+    faults.after_commit = apsw.SQLITE_IOERR
+    faults.fail(apsw.IOError("disk I/O error"), "SELECT")
+    block.go.set()
+    bench.put(Add(2))
+    assert await bench.answered(1) == [StoreUnavailable]
+    faults.mend()
+    bench.put(Add(3))
+    assert await bench.answered(3) == [StoreUnavailable, "found 1", "added 3"]
+
+
+async def test_unforeseen_error(bench: Bench, faults: Faults) -> None:
+    """An error that nobody thought of does not end the thread."""
+
+    def before(sql: str) -> None:
+        if sql == "COMMIT":
+            raise ZeroDivisionError("unforeseen")
+
+    faults.before = before
+    bench.put(Add(1))
+    bench.keep(Add(2))
+    bench.put(Add(3))
+    await bench.answered(1)
+    faults.mend()
+    bench.put(Add(4))
+    assert (await bench.answered(4))[-2:] == ["added 2", "added 4"]
+
+
+async def test_store_cannot_be_opened(bench: Bench, faults: Faults) -> None:
+    """A store that cannot even be opened for a while is opened later."""
+    faults.fail(apsw.CantOpenError("unable to open database file"))
+    for number in (1, 2):
+        bench.put(Add(number))
+        await bench.answered(number)
+    faults.mend()
+    bench.put(Add(3))
+    assert await bench.answered(3) == [StoreUnavailable, StoreUnavailable, "added 3"]
+
+
+async def test_close_writes_the_rest(faults: Faults, store: Path) -> None:
+    """Closing writes and answers what is queued before it says that it has ended."""
+    bench = Bench(store.with_suffix(".sqlite3"))
+    for number in range(5):
+        bench.put(Add(number))
+    bench.writer.start()
+    await bench.close()
+    assert bench.answers == [f"added {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda faults: faults.fail(disk_full()),
+        lambda faults: faults.fail(disk_full(), "COMMIT"),
+    ],
+)
+async def test_close_of_a_failing_store(
+    faults: Faults,
+    store: Path,
+    caplog: pytest.LogCaptureFixture,
+    break_it: Callable[[Faults], None],
+) -> None:
+    """Closing does not wait for a failing store: it refuses what it may, and says what is lost."""
+    bench = Bench(store.with_suffix(".sqlite3"))
+    break_it(faults)
+    bench.keep(Add(1))
+    bench.put(Add(2))
+    bench.writer.start()
+    with caplog.at_level(logging.ERROR):
+        await bench.close()
+    assert [type(answer) for answer in bench.answers] == [StoreUnavailable]
+    assert "1 changes could not be written" in caplog.text
