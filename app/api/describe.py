@@ -1,0 +1,203 @@
+"""How the routes are described in the OpenAPI document: their headers, answers and problems."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeAlias
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from app.api.problem_types import PROBLEMS, ProblemType
+from app.api.samples import SAMPLES
+
+Responses = dict[int | str, dict[str, Any]]
+
+_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a route: what it means, its body, the names of its samples and headers."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    samples: Sequence[str] = ()
+    headers: Sequence[str] = ()
+
+
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
+    return _parameter("header", name, description, {"type": "string"}, example)
+
+
+def _parameter(
+    place: str, name: str, description: str, schema: dict[str, Any], example: Any
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": False,
+        "description": description,
+        "schema": schema,
+        "examples": {"example": {"value": example}},
+    }
+
+
+_PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
+    "idempotency_key": _header(
+        "Idempotency-Key",
+        "1 to 255 visible characters. The same key with the same body finds the same job again, "
+        "so that a submission can be repeated without harm. Remembered as long as the job.",
+        "order-42",
+    ),
+    "prefer": _header(
+        "Prefer",
+        "`wait=n`: wait up to n seconds for the job to finish. `return=minimal`: leave params, "
+        "result and attempts out.",
+        "wait=10",
+    ),
+    "prefer_wait": _header(
+        "Prefer", "`wait=n`: wait up to n seconds for the job to finish.", "wait=10"
+    ),
+    "traceparent": _header(
+        "traceparent",
+        "The trace that the submission belongs to, kept with the job (W3C Trace Context).",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
+    "if_none_match": _header(
+        "If-None-Match",
+        "The `ETag` of an earlier answer: 304 while the job has not changed since. With `wait`, "
+        "the answer comes when it changes.",
+        '"17"',
+    ),
+    "if_match": _header(
+        "If-Match", "The `ETag` of an earlier answer: 412 if the job has changed since.", '"17"'
+    ),
+    "limit": _parameter(
+        "query",
+        "limit",
+        "How many jobs a page holds; more than 500 is taken as 500.",
+        {"type": "integer", "minimum": 1, "default": 50},
+        50,
+    ),
+    "cursor": _parameter(
+        "query",
+        "cursor",
+        "`next` of the page before.",
+        {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+        "AZnSoHscdwAPLipBwH3lEg",
+    ),
+}
+
+_HEADERS: Final[Mapping[str, tuple[str, str, Any]]] = {
+    "Allow": ("string", "The methods that the path has.", "GET, POST, HEAD"),
+    "ETag": ("string", "Changes with every committed change of the job.", '"17"'),
+    "Idempotent-Replayed": (
+        "string",
+        "`true` when the key was known: this job was submitted before.",
+        "true",
+    ),
+    "Job-Status": ("string", "The job's status.", "completed"),
+    "Link": ("string", "The next page, where there is one.", '</jobs?limit=50>; rel="next"'),
+    "Location": ("string", "The path of the job.", "/jobs/0199d2a0-7b1c-7000-8f3e-2a41c07de512"),
+    "Preference-Applied": ("string", "What of `Prefer` was heeded.", "wait=10"),
+    "Retry-After": ("integer", "Seconds after which to ask again.", 1),
+}
+
+OF_JOB: Final = ("ETag", "Preference-Applied")
+"""The headers of every answer that is a job."""
+
+JobId: TypeAlias = Annotated[
+    str, Path(description="The job's id, a UUIDv7.", json_schema_extra={"format": "uuid"})
+]
+"""As the document shows it; what is no UUID is a job that is not found."""
+
+_RETRIED: Final = frozenset(
+    {"job-not-finished", "queue-full", "store-full", "shutting-down", "store-unavailable"}
+)
+"""The problems that come with `Retry-After`."""
+
+_JOB_LINKS: Final = {
+    "job": {"operationId": "get_job", "description": "Poll the job."},
+    "result": {"operationId": "get_result", "description": "Fetch its result."},
+    "cancel": {"operationId": "cancel_job", "description": "Cancel it."},
+}
+
+
+def components() -> dict[str, dict[str, Any]]:
+    """What the routes refer to: the headers of answers, and examples of what they hold."""
+    examples = {name: {"value": value} for name, value in SAMPLES.items()}
+    problems = {
+        kind.slug: {"summary": kind.title, "value": _example(kind)} for kind in PROBLEMS.values()
+    }
+    headers = {
+        name: {"description": description, "schema": {"type": kind}, "example": example}
+        for name, (kind, description, example) in _HEADERS.items()
+    }
+    return {"examples": examples | problems, "headers": headers}
+
+
+def parameters(*names: str) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads these headers and query parameters itself."""
+    return {"parameters": [_PARAMETERS[name] for name in names]}
+
+
+def answers(successes: Mapping[int, Answer], *problems: str) -> Responses:
+    """The responses of a route: those that went well, and its problems by slug."""
+    responses: Responses = {status: _response(answer) for status, answer in successes.items()}
+    return responses | _problems(*problems, "internal-error")
+
+
+def with_job_links(responses: Responses, status: int) -> Responses:
+    """The responses, that of one status with links to what can be done with the job in it."""
+    links = {
+        name: link | {"parameters": {"job_id": "$response.body#/id"}}
+        for name, link in _JOB_LINKS.items()
+    }
+    return responses | {status: responses[status] | {"links": links}}
+
+
+def _response(answer: Answer) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": answer.description}
+    if answer.model is not None:
+        response["model"] = answer.model
+    if answer.headers:
+        response["headers"] = _references("headers", answer.headers)
+    if answer.samples:
+        examples = _references("examples", answer.samples)
+        response["content"] = {"application/json": {"examples": examples}}
+    return response
+
+
+def _problems(*slugs: str) -> Responses:
+    """The problems by status, each with an example; several may share one status."""
+    responses: Responses = {}
+    for kind in (PROBLEMS[slug] for slug in slugs):
+        response = responses.setdefault(
+            kind.status,
+            {
+                "description": "",
+                "content": {"application/problem+json": {"schema": _PROBLEM, "examples": {}}},
+            },
+        )
+        examples = response["content"]["application/problem+json"]["examples"]
+        examples |= _references("examples", (kind.slug,))
+        names = ", ".join(f"[`{slug}`](/problems/{slug})" for slug in examples)
+        response["description"] = f"{kind.title if len(examples) == 1 else 'One of'}: {names}."
+        if kind.slug in _RETRIED:
+            response["headers"] = _references("headers", ("Retry-After",))
+    return responses
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    return {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.detail,
+        "instance": "/jobs",
+        **kind.members,
+    }
+
+
+def _references(kind: str, names: Sequence[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}

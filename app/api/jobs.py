@@ -1,0 +1,262 @@
+"""Jobs: submit, read, list and cancel."""
+
+from dataclasses import replace
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.api import describe, schemas
+from app.api.body import read_json_object
+from app.api.conditions import etag_of, is_known, version_required
+from app.api.describe import Answer
+from app.api.pages import link_to_next, page_json, query_of
+from app.api.preferences import Preferences
+from app.api.problems import Problem
+from app.api.render import error_members, job_json, job_path
+from app.api.requests import (
+    job_id_in_path,
+    preferences,
+    require_known_query,
+    root_of,
+    state_of,
+    waited_for,
+)
+from app.api.submission import new_job
+from app.jobs.models import Job
+from app.scheduler import Status
+
+_PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post(
+    "/jobs",
+    operation_id="submit_job",
+    summary="Submit a job",
+    status_code=202,
+    responses=describe.with_job_links(
+        describe.answers(
+            {
+                202: Answer(
+                    "The job is accepted and durable; it has not finished yet.",
+                    schemas.Job,
+                    ("running", "pending"),
+                    ("Location", "Retry-After", *describe.OF_JOB, "Idempotent-Replayed"),
+                ),
+                200: Answer(
+                    "The job has finished: it was waited for, or its key was known.",
+                    schemas.Job,
+                    ("completed", "failed"),
+                    ("Location", *describe.OF_JOB, "Idempotent-Replayed"),
+                ),
+            },
+            "invalid-json",
+            "invalid-idempotency-key",
+            "invalid-parameter",
+            "payload-too-large",
+            "unsupported-media-type",
+            "unknown-task",
+            "invalid-params",
+            "idempotency-key-reused",
+            "queue-full",
+            "store-full",
+            "shutting-down",
+            "store-unavailable",
+        ),
+        202,
+    ),
+    openapi_extra=describe.parameters("idempotency_key", "prefer", "traceparent"),
+)
+async def submit_job(request: Request) -> Response:
+    """Run a task in the background.
+
+    The job is durable before the answer leaves. The answer is 202 while it has not finished, and
+    200 when it has: it was waited for with `Prefer: wait=n`, or its key was known.
+    """
+    require_known_query(request)
+    state = state_of(request)
+    wanted = preferences(request)
+    body, parsed = await read_json_object(request, state.max_body_size)
+    submitted = await state.engine.submit(new_job(body, parsed, request))
+    job = await waited_for(submitted.job, request, wanted.wait)
+    headers = {"Location": job_path(job.id, root_of(request))}
+    if submitted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return _answer(job, request, wanted, _monitored(job), **headers)
+
+
+@router.get(
+    "/jobs",
+    operation_id="list_jobs",
+    summary="List jobs, newest first",
+    responses=describe.answers(
+        {
+            200: Answer(
+                "Summaries: without params, result and attempts.",
+                schemas.JobPage,
+                ("page",),
+                ("Link",),
+            )
+        },
+        "invalid-parameter",
+        "invalid-cursor",
+    ),
+    openapi_extra=describe.parameters("limit", "cursor"),
+)
+async def list_jobs(request: Request) -> Response:
+    """The jobs there are, in pages that stay as they are while further jobs arrive."""
+    query = query_of(request)
+    page = await state_of(request).engine.list(query)
+    headers = _PRIVATE | link_to_next(page, query.limit, request)
+    return Response(page_json(page, root_of(request)), 200, headers, "application/json")
+
+
+@router.get(
+    "/jobs/{job_id}",
+    operation_id="get_job",
+    summary="A job",
+    responses=describe.answers(
+        {
+            200: Answer(
+                "The job, whatever its status.",
+                schemas.Job,
+                ("running", "completed", "failed", "cancelled"),
+                ("Retry-After", *describe.OF_JOB),
+            ),
+            304: Answer("It has not changed.", headers=("Retry-After", *describe.OF_JOB)),
+        },
+        "invalid-parameter",
+        "job-not-found",
+        "job-expired",
+    ),
+    openapi_extra=describe.parameters("prefer", "if_none_match"),
+)
+async def get_job(job_id: describe.JobId, request: Request) -> Response:
+    """The job's status, params, result, error and progress. Poll it until `done`.
+
+    With `Prefer: wait=n` the answer comes when the job has finished; with `If-None-Match` as
+    well, when it has changed, else 304 after that time.
+    """
+    require_known_query(request)
+    wanted = preferences(request)
+    job = await state_of(request).engine.get(job_id_in_path(job_id))
+    if is_known(job, request, minimal=wanted.minimal):
+        job = await waited_for(job, request, wanted.wait, since=job.version)
+    elif "if-none-match" not in request.headers:  # else it has changed already
+        job = await waited_for(job, request, wanted.wait)
+    known = is_known(job, request, minimal=wanted.minimal)
+    return _answer(job, request, wanted, 304 if known else 200)
+
+
+@router.get(
+    "/jobs/{job_id}/result",
+    operation_id="get_result",
+    summary="A job's result",
+    responses=describe.answers(
+        {
+            200: Answer(
+                "What the coroutine returned, as bare JSON.",
+                samples=("result",),
+                headers=("Job-Status", "Preference-Applied"),
+            )
+        },
+        "invalid-parameter",
+        "job-not-finished",
+        "job-failed",
+        "job-cancelled",
+        "job-not-found",
+        "job-expired",
+    ),
+    openapi_extra=describe.parameters("prefer_wait"),
+)
+async def get_result(job_id: describe.JobId, request: Request) -> Response:
+    """The coroutine's return value, as its task's result schema says.
+
+    409 is not yet, 424 is never.
+    """
+    require_known_query(request)
+    wanted = replace(preferences(request), minimal=False)
+    job = await state_of(request).engine.get(job_id_in_path(job_id))
+    job = await waited_for(job, request, wanted.wait)
+    headers = _headers(job, wanted) | {"Job-Status": job.status}
+    if job.result is None:
+        raise _no_result(job, headers)
+    return Response(job.result, 200, headers, "application/json")
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    responses=describe.answers(
+        {
+            200: Answer(
+                "The job has ended, by this request or before it.",
+                schemas.Job,
+                ("cancelled", "completed"),
+                describe.OF_JOB,
+            ),
+            202: Answer(
+                "The cancel is on record; the coroutine has not ended yet.",
+                schemas.Job,
+                ("stopping",),
+                ("Retry-After", *describe.OF_JOB),
+            ),
+        },
+        "invalid-parameter",
+        "precondition-failed",
+        "job-not-found",
+        "job-expired",
+        "store-unavailable",
+    ),
+    openapi_extra=describe.parameters("prefer", "if_match"),
+)
+async def cancel_job(job_id: describe.JobId, request: Request) -> Response:
+    """This job must not keep running; its record stays.
+
+    A pending job is cancelled at once and never starts. In a running one `CancelledError` is
+    raised where its coroutine awaits, and it is cancelled when that has really ended.
+    """
+    require_known_query(request)
+    engine = state_of(request).engine
+    wanted = preferences(request)
+    job = await engine.get(job_id_in_path(job_id))
+    job = await engine.cancel(job.id, if_version=version_required(job, request))
+    job = await waited_for(job, request, wanted.wait)
+    return _answer(job, request, wanted, _monitored(job))
+
+
+def _answer(
+    job: Job, request: Request, wanted: Preferences, status: int, **headers: str
+) -> Response:
+    """The job; 304 has no body."""
+    body = b"" if status == 304 else job_json(job, minimal=wanted.minimal, root=root_of(request))
+    tag = etag_of(job, minimal=wanted.minimal)
+    headers = {**_headers(job, wanted), "ETag": tag, **headers}
+    return Response(body, status, headers, "application/json")
+
+
+def _monitored(job: Job) -> int:
+    return 200 if job.done else 202
+
+
+def _headers(job: Job, wanted: Preferences) -> dict[str, str]:
+    """Of every answer about one job."""
+    headers = dict(_PRIVATE)
+    if wanted.applied:
+        headers["Preference-Applied"] = wanted.applied
+    if not job.done:
+        headers["Retry-After"] = "1"
+    return headers
+
+
+def _no_result(job: Job, headers: dict[str, str]) -> Problem:
+    if not job.done:
+        detail = f"the job is {job.status}"
+        return Problem("job-not-finished", detail, job_id=job.id, headers=headers)
+    slug = "job-cancelled" if job.status is Status.CANCELLED else "job-failed"
+    detail = "it was cancelled" if job.error is None else job.error.message
+    error = error_members(job.error)
+    return Problem(slug, detail, job_id=job.id, headers=headers, error=error)

@@ -1,0 +1,41 @@
+"""The header `Prefer` (RFC 7240): all of its lines, lists and unknown preferences."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_ITEM: Final = re.compile(r'(?:[^,"]|"[^"]*")+')
+_PREFERENCE: Final = re.compile(r'\s*([^\s=;"]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?')
+
+_MAX_LENGTH: Final = 4_096
+"""Characters that are looked at; what stands behind them is left out of account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a caller would like: to wait so many seconds, and the job without its large parts."""
+
+    wait: float = 0.0
+    minimal: bool = False
+
+    @property
+    def applied(self) -> str:
+        """The value of `Preference-Applied`; empty when nothing was."""
+        parts = [f"wait={self.wait:g}"] if self.wait else []
+        return ", ".join(parts + ["return=minimal"] * self.minimal)
+
+
+def preferences_of(lines: Iterable[str], max_wait: float) -> Preferences:
+    """The preferences in the lines of `Prefer`; `wait` is clamped to `max_wait` seconds.
+
+    The first of several equal ones counts; what is not understood is left out of account.
+    """
+    found: dict[str, str] = {}
+    for item in _ITEM.findall(",".join(lines)[:_MAX_LENGTH]):
+        if match := _PREFERENCE.match(item):
+            name, quoted, bare = match.groups()
+            found.setdefault(name.lower(), quoted if quoted is not None else bare or "")
+    wait = found.get("wait", "")
+    seconds = min(float(wait), max_wait) if wait.isascii() and wait.isdigit() else 0.0
+    return Preferences(seconds, found.get("return", "").lower() == "minimal")

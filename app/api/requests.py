@@ -1,0 +1,91 @@
+"""What every route asks of its request."""
+
+import asyncio
+from uuid import UUID
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from app.api.preferences import Preferences, preferences_of
+from app.api.problems import Problem
+from app.jobs.engine import Engine
+from app.jobs.models import Job
+from app.jobs.registry import TaskRegistry
+
+
+class ApiState:
+    """What the composition root hands to the routes, as `app.state.api`."""
+
+    def __init__(
+        self, engine: Engine, registry: TaskRegistry, *, max_body_size: int, max_wait: float
+    ) -> None:
+        self.engine = engine
+        self.registry = registry
+        self.max_body_size = max_body_size
+        self.max_wait = max_wait
+
+
+def state_of(request: Request) -> ApiState:
+    """What the composition root has handed over."""
+    state = request.app.state.api
+    assert isinstance(state, ApiState)
+    return state
+
+
+def root_of(request: Request) -> str:
+    """The prefix that the app is mounted under; empty when there is none."""
+    root = request.scope.get("root_path", "")
+    assert isinstance(root, str)
+    return root
+
+
+def preferences(request: Request) -> Preferences:
+    """What the caller prefers; a header may come on several lines."""
+    return preferences_of(request.headers.getlist("prefer"), state_of(request).max_wait)
+
+
+def job_id_in_path(job_id: str) -> UUID:
+    """The id in its one spelling, in either case; raises `Problem` for anything else."""
+    try:
+        found = UUID(job_id)
+    except ValueError:
+        found = None
+    if found is None or str(found) != job_id.lower():
+        raise Problem("job-not-found", "there is no such job: the id is no UUID")
+    return found
+
+
+def require_known_query(request: Request, *known: str) -> None:
+    """Refuse a query parameter that the route does not know or that repeats; raises `Problem`."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if unknown := sorted(set(names) - set(known)):
+        there_are = f"; there are {', '.join(known)}" if known else ""
+        detail = f"there is no query parameter {unknown[0]!r}{there_are}"
+        raise Problem("invalid-parameter", detail)
+    if repeated := [name for name in known if names.count(name) > 1]:
+        raise Problem("invalid-parameter", f"{repeated[0]} is given more than once")
+
+
+async def waited_for(job: Job, request: Request, seconds: float, since: int | None = None) -> Job:
+    """The job once it has ended, or its version is not `since`, or the time has run out.
+
+    Raises `ClientDisconnect` when the caller is gone: the job goes on, its waiter does not.
+    """
+    if job.done or not seconds:
+        return job
+    engine = state_of(request).engine
+    change = asyncio.ensure_future(engine.wait(job.id, timeout=seconds, since=since))
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait((change, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not change.done():
+            raise ClientDisconnect
+        return change.result()
+    finally:
+        change.cancel()
+        gone.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,125 @@
+"""Answers as the OpenAPI document shows them, by the name of their component."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app import __version__
+
+_ID: Final = "0199d2a0-7b1c-7000-8f3e-2a41c07de512"
+
+_LARGE: Final = ("params", "result", "attempts")
+
+
+def _attempt(finished_at: str | None, outcome: str | None, error: Any = None) -> dict[str, Any]:
+    return {
+        "number": 1,
+        "started_at": "2026-11-22T10:00:00.000Z",
+        "finished_at": finished_at,
+        "outcome": outcome,
+        "error": error,
+    }
+
+
+def _ended(status: str, **members: Any) -> dict[str, Any]:
+    """The running job after its end, with what is different then."""
+    ended_at = "2026-11-22T10:00:02.003Z"
+    return _RUNNING | {
+        "status": status,
+        "done": True,
+        "attempts": [_attempt(ended_at, status, members.get("error"))],
+        "finished_at": ended_at,
+        "expires_at": "2026-11-23T10:00:02.003Z",
+        **members,
+    }
+
+
+_RUNNING: Final[dict[str, Any]] = {
+    "id": _ID,
+    "task": "sleep",
+    "status": "running",
+    "done": False,
+    "params": {"seconds": 2},
+    "result": None,
+    "error": None,
+    "progress": None,
+    "labels": {"order": "42"},
+    "priority": 0,
+    "attempt": 1,
+    "max_attempts": 1,
+    "timeout": 60.0,
+    "attempts": [_attempt(None, None)],
+    "created_at": "2026-11-22T10:00:00.000Z",
+    "run_at": "2026-11-22T10:00:00.000Z",
+    "started_at": "2026-11-22T10:00:00.000Z",
+    "finished_at": None,
+    "expires_at": None,
+    "cancel_requested_at": None,
+    "links": {"self": f"/jobs/{_ID}", "result": f"/jobs/{_ID}/result"},
+}
+
+_COMPLETED: Final = _ended("completed", result=2.0)
+
+_TASK: Final[dict[str, Any]] = {
+    "name": "sleep",
+    "summary": "Waits for some seconds, then returns how many were asked for.",
+    "description": "Waits for some seconds, then returns how many were asked for.",
+    "params_schema": {
+        "type": "object",
+        "properties": {"seconds": {"type": "number", "minimum": 0, "maximum": 3600}},
+        "required": ["seconds"],
+        "additionalProperties": False,
+    },
+    "result_schema": {"type": "number"},
+    "example": {"seconds": 2},
+    "timeout": None,
+    "max_attempts": 1,
+    "max_running": None,
+    "priority": 0,
+}
+
+_READY: Final[dict[str, Any]] = {
+    "status": "ready",
+    "reason": None,
+    "version": __version__,
+    "pending": 0,
+    "running": 2,
+    "unknown_tasks": {},
+}
+
+SAMPLES: Final[Mapping[str, Any]] = {
+    "pending": _RUNNING
+    | {
+        "status": "pending",
+        "attempt": 0,
+        "attempts": [],
+        "run_at": "2026-11-22T11:00:00.000Z",
+        "started_at": None,
+    },
+    "running": _RUNNING,
+    "stopping": _RUNNING | {"cancel_requested_at": "2026-11-22T10:00:01.250Z"},
+    "completed": _COMPLETED,
+    "failed": _ended(
+        "failed",
+        task="fail",
+        params={"message": "out of paper"},
+        error={"type": "exception", "exception": "RuntimeError", "message": "out of paper"},
+    ),
+    "cancelled": _ended("cancelled", cancel_requested_at="2026-11-22T10:00:01.250Z"),
+    "page": {
+        "items": [{name: _COMPLETED[name] for name in _COMPLETED if name not in _LARGE}],
+        "next": "AZnSoHscdwAPLipBwH3lEg",
+    },
+    "result": {"greeting": "hello", "to": ["you", "me"]},
+    "tasks": {"items": [_TASK]},
+    "task": _TASK,
+    "alive": {"status": "alive"},
+    "ready": _READY,
+    "not-ready": _READY | {"status": "not-ready", "reason": "shutting down"},
+    "problem-type": {
+        "type": "/problems/job-not-finished",
+        "title": "The job has not finished",
+        "status": 409,
+        "meaning": "There is no result yet; `job` shows how far it is.",
+        "remedy": "Ask again after `Retry-After`, or wait with `Prefer: wait=n`.",
+    },
+}

@@ -1,0 +1,165 @@
+"""The envelope of `POST /jobs`. The task's own params are checked after it, by their own model."""
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Request
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from app.api.problems import Problem
+from app.jobs.admission import MAX_DELAY
+from app.jobs.errors import InvalidParams
+from app.jobs.models import NewJob
+from app.jobs.signature import param_errors
+from app.jobs.texts import to_json
+
+MAX_LABELS: Final = 32
+
+_LABEL_NAME: Final = r"^[A-Za-z0-9_./-]{1,64}$"
+_LABEL_VALUE: Final = r"^[^\x00-\x1f\x7f]{0,255}$"
+_LABELS_SCHEMA: Final = {
+    "type": "object",
+    "maxProperties": MAX_LABELS,
+    "propertyNames": {"pattern": _LABEL_NAME},
+    # Generators of clients know this one, not the `patternProperties` of pydantic's own schema.
+    "additionalProperties": {"type": "string", "pattern": _LABEL_VALUE},
+}
+
+Labels = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=_LABEL_NAME)],
+        Annotated[str, StringConstraints(pattern=_LABEL_VALUE)],
+    ],
+    Field(max_length=MAX_LABELS),
+    WithJsonSchema(_LABELS_SCHEMA),
+]
+Seconds = Annotated[float, Field(ge=0, le=MAX_DELAY)]
+
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def _rfc3339(value: Any) -> Any:
+    """Let only RFC 3339 through: pydantic would take a Unix time as well, even as text."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError("give a time as RFC 3339 has it, such as 2027-01-31T09:30:00Z")
+    return value
+
+
+Time = Annotated[
+    AwareDatetime,
+    Field(lt=datetime(9999, 1, 1, tzinfo=UTC), strict=False),
+    BeforeValidator(_rfc3339),
+]
+
+
+class Submission(BaseModel):
+    """What to run, with what, when and how."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    task: Annotated[str, Field(description="The name of a task, as `GET /tasks` lists them.")]
+    params: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="The task's parameters by name.")
+    ]
+    priority: Annotated[
+        int | None,
+        Field(
+            ge=-(1 << 31),
+            lt=1 << 31,
+            description="Higher first; by default the task's own, which is usually 0.",
+        ),
+    ] = None
+    delay: Annotated[
+        Seconds | None, Field(description="Seconds before the job is due; or give `run_at`.")
+    ] = None
+    run_at: Annotated[
+        Time | None,
+        Field(description="The time when the job is due, with its UTC offset; or give `delay`."),
+    ] = None
+    start_within: Annotated[
+        Seconds | None,
+        Field(
+            description="Seconds past its due time after which the job fails with "
+            "`not-started-in-time` rather than start.",
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=MAX_DELAY,
+            description="Seconds one attempt may take; at most, and by default, the task's own.",
+        ),
+    ] = None
+    labels: Annotated[
+        Labels,
+        Field(
+            default_factory=dict,
+            description="Names and values of the caller's own, kept with the job.",
+        ),
+    ]
+
+
+def new_job(body: bytes, parsed: dict[str, Any], request: Request) -> NewJob:
+    """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
+    try:
+        # From the bytes, for JSON has no dates: strict is stricter with Python's values.
+        envelope = Submission.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidParams(param_errors(error, "", parsed)) from error
+    key = idempotency_key(request)
+    run_at = envelope.run_at
+    return NewJob(
+        task=envelope.task,
+        params=to_json(parsed.get("params", {})),
+        priority=envelope.priority,
+        delay=envelope.delay,
+        run_at=None if run_at is None else round(run_at.timestamp() * 1000),
+        start_within=envelope.start_within,
+        timeout=envelope.timeout,
+        labels=envelope.labels,
+        idempotency_key=key,
+        fingerprint=None if key is None else fingerprint(parsed),
+        traceparent=_traceparent(request),
+    )
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key, unquoted; raises `Problem` when it is not a valid one."""
+    lines = request.headers.getlist("idempotency-key")
+    if not lines:
+        return None
+    key = lines[0].strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(lines) > 1 or not _KEY.fullmatch(key):
+        detail = "Idempotency-Key is 1 to 255 visible ASCII characters, sent once"
+        raise Problem("invalid-idempotency-key", detail)
+    return key
+
+
+def fingerprint(parsed: dict[str, Any]) -> bytes:
+    """What two bodies share when they are the same JSON, whatever the order of their keys."""
+    canonical = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).digest()
+
+
+def _traceparent(request: Request) -> str | None:
+    value = request.headers.get("traceparent", "").strip()
+    return value if _TRACEPARENT.fullmatch(value) else None

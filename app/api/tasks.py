@@ -1,0 +1,63 @@
+"""Tasks: what can be run."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.api import describe, schemas
+from app.api.describe import Answer
+from app.api.examples import example_of
+from app.api.problems import Problem
+from app.api.requests import require_known_query, state_of
+from app.jobs.registry import Task
+from app.jobs.texts import to_json
+
+router = APIRouter(tags=["tasks"])
+
+
+@router.get(
+    "/tasks",
+    operation_id="list_tasks",
+    summary="Every task",
+    responses=describe.answers(
+        {200: Answer("Every task.", schemas.TaskList, ("tasks",))}, "invalid-parameter"
+    ),
+)
+async def list_tasks(request: Request) -> Response:
+    """What can be run: documentation, schemas, an example and limits of every task."""
+    require_known_query(request)
+    items = [_task_members(task) for task in state_of(request).registry]
+    return Response(to_json({"items": items}), 200, media_type="application/json")
+
+
+@router.get(
+    "/tasks/{name}",
+    operation_id="get_task",
+    summary="One task",
+    responses=describe.answers(
+        {200: Answer("The task.", schemas.Task, ("task",))}, "invalid-parameter", "not-found"
+    ),
+)
+async def get_task(name: str, request: Request) -> Response:
+    """What one task does, takes and returns."""
+    require_known_query(request)
+    task = state_of(request).registry.get(name)
+    if task is None:
+        raise Problem("not-found", "there is no such task; GET /tasks lists them")
+    return Response(to_json(_task_members(task)), 200, media_type="application/json")
+
+
+def _task_members(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "summary": task.summary,
+        "description": task.doc,
+        "params_schema": task.params.schema(),
+        "result_schema": task.result.schema(),
+        "example": example_of(task),
+        "timeout": task.options.timeout,
+        "max_attempts": task.max_attempts,
+        "max_running": task.options.max_running,
+        "priority": task.options.priority,
+    }

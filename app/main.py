@@ -1,0 +1,105 @@
+"""The composition root: from settings to a running service.
+
+`uvicorn app.main:app` works; nothing is read at import, the app is built when it is asked for.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import docs, health, jobs, problems, tasks
+from app.api.errors import add_error_handlers
+from app.api.openapi import openapi_of
+from app.api.requests import ApiState
+from app.engines.embedded import EmbeddedEngine
+from app.engines.embedded.config import EmbeddedConfig
+from app.jobs.engine import Engine
+from app.jobs.loading import load_modules
+from app.jobs.registry import TaskRegistry
+from app.outbound import outbound_policy
+from app.settings import Settings, load_settings
+from app.shutdown import draining_on_signals
+
+
+class Service(FastAPI):
+    """The app, with the document of its tasks."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made when it is first asked for."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi_of(self, self.state.api.registry)
+        return self.openapi_schema
+
+
+def build_registry(settings: Settings) -> TaskRegistry:
+    """The tasks of the modules that the settings name, and of installed packages."""
+    return TaskRegistry.from_modules(load_modules(settings.tasks))
+
+
+def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
+    """The engine that the settings ask for, not opened yet."""
+    config = EmbeddedConfig(
+        folder=settings.data_dir,
+        max_running=settings.max_running,
+        max_pending=settings.max_pending,
+        retention=settings.retention,
+        max_result_size=settings.max_result_size,
+        shutdown_grace=settings.shutdown_grace,
+        cancel_grace=settings.cancel_grace,
+        lock_wait=settings.lock_wait,
+        unknown_task_after=settings.unknown_task_after,
+        context=_job_context(settings),
+    )
+    return EmbeddedEngine(registry, config)
+
+
+def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
+    """The service over an engine, which its lifespan opens and, at the end, drains."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        graces = {"grace": settings.shutdown_grace, "cancel_grace": settings.cancel_grace}
+        async with engine, draining_on_signals(engine, **graces):
+            yield
+
+    app = Service(
+        title="awaitd",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.api = ApiState(
+        engine, registry, max_body_size=settings.max_body_size, max_wait=settings.max_wait
+    )
+    add_error_handlers(app)
+    for module in (jobs, tasks, health, problems, docs):
+        app.include_router(module.router)
+    return app
+
+
+def create_app(settings: Settings | None = None) -> Service:
+    """The service that the settings ask for; raises `BadSettings` or `StartUpError`."""
+    settings = settings or load_settings()
+    registry = build_registry(settings)
+    return build_app(settings, registry, build_engine(settings, registry))
+
+
+def _job_context(settings: Settings) -> contextvars.Context:
+    """What coroutines find around them: the outbound policy, and nothing of any request."""
+    context = contextvars.Context()
+    context.run(outbound_policy.set, settings.outbound_allow)
+    return context
+
+
+def __getattr__(name: str) -> FastAPI:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = globals()["app"] = create_app()
+    return app

@@ -1,0 +1,126 @@
+"""One server process: the app under uvicorn, with start-up errors before anything listens."""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from app import __version__
+from app.api.examples import example_of
+from app.api.requests import ApiState
+from app.jobs.errors import StartUpError
+from app.jobs.texts import to_json
+from app.settings import Settings
+from app.shutdown import SIGNALS, end_in_time
+from app.telemetry import configure_logging
+
+LINGER: Final = 0.5
+"""Seconds after a clean stop in which what jobs have left behind may end."""
+
+
+class PortInUse(StartUpError):
+    """Raised when the address cannot be listened on."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our signal handlers, which says where it is once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+        self.opened = False
+        """Whether the engine is open, so that there is something to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours are installed already; uvicorn would raise the signal again after a clean stop."""
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop serving; or end at once while the engine opens, which may wait for its lock."""
+        if not self.opened:
+            raise SystemExit
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        self._announce()
+
+
+def serve_app(app: FastAPI, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises `StartUpError` before anything listens."""
+    configure_logging()
+    config = uvicorn.Config(
+        app,
+        access_log=settings.access_log,
+        lifespan="off",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )
+    with (
+        _bound_socket(settings) as listener,
+        asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+    ):
+        server = _Server(config, partial(_announce, app, settings, listener))
+        for number in SIGNALS:
+            signal.signal(number, server.handle_exit)
+        runner.run(_serve(app, server, listener))
+
+
+async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:
+    async with app.router.lifespan_context(app):
+        server.opened = True
+        await server.serve(sockets=[listener])
+    # All is written. What may be left are coroutines that outlasted every grace, and threads.
+    end_in_time(LINGER, code=0)
+
+
+@contextlib.contextmanager
+def _bound_socket(settings: Settings) -> Iterator[socket.socket]:
+    """The address, taken but not listened on yet."""
+    host = settings.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        where = f"{settings.host} port {settings.port}"
+        text = f"cannot listen on {where} ({reason}): set AWAITD_HOST or AWAITD_PORT"
+        raise PortInUse(text) from error
+    with contextlib.closing(listener):
+        yield listener
+
+
+def _announce(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    """Where everything is, which tasks there are, and one line to paste."""
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    state = app.state.api
+    assert isinstance(state, ApiState)
+    tasks = tuple(state.registry)
+    names = ", ".join(task.name for task in tasks) or "none: name their modules in AWAITD_TASKS"
+    print(
+        f"awaitd {__version__} on {url}\n"
+        f"  docs   {url}/docs\n"
+        f"  data   {settings.data_dir.resolve()}\n"
+        f"  tasks  {names}",
+        flush=True,
+    )
+    if tasks:
+        body = to_json({"task": tasks[0].name, "params": example_of(tasks[0])}).decode()
+        print(f"  try    curl --json {shlex.quote(body)} {url}/jobs", flush=True)

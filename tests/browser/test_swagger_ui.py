@@ -1,0 +1,162 @@
+import asyncio
+import re
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
+
+from app.api import docs
+from tests.support.server import Server
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Visit:
+    """A look at one host: what its pages asked of other hosts, and the errors they met."""
+
+    def __init__(self, page: Page, host: str) -> None:
+        self.page = page
+        self.host = host
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        page.route("**/*", self._block_foreign)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note_error)
+
+    def operation(self, tag: str, operation_id: str) -> Locator:
+        """An operation in Swagger UI, unfolded by its deep link."""
+        self.page.goto(f"{self.host}/docs#/{tag}/{operation_id}")
+        return self.page.locator(f"#operations-{tag}-{operation_id}")
+
+    def _block_foreign(self, route: Route) -> None:
+        if route.request.url.startswith(f"{self.host}/"):
+            route.continue_()
+        else:
+            self.foreign.append(route.request.url)
+            route.abort()
+
+    def _note_error(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, as the system has it."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("no `chromium` on PATH; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of the test's own."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
+    """Begins visits, none of which may ask another host for anything or meet an error."""
+    visits: list[Visit] = []
+
+    def begin(host: str) -> Visit:
+        visits.append(Visit(context.new_page(), host))
+        return visits[-1]
+
+    yield begin
+    for visit in visits:
+        assert (visit.foreign, visit.errors) == ([], [])
+
+
+@pytest.fixture
+def endless() -> Iterator[str]:
+    """The address of an app that has Swagger UI and a stream that never ends."""
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.include_router(docs.router)
+    app.get("/events", tags=["events"], operation_id="get_events")(stream_without_end)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+async def stream_without_end() -> StreamingResponse:
+    """One event, and no end."""
+
+    async def events() -> AsyncIterator[str]:
+        yield "event: status\ndata: the first of many\n\n"
+        await asyncio.Event().wait()
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+def execute(operation: Locator) -> Locator:
+    """Press the button; returns the section where the answer appears."""
+    operation.get_by_role("button", name="Execute").click()
+    return operation.locator(".live-responses-table .response")
+
+
+def test_every_example_is_accepted(server: Server, visit: Callable[[str], Visit]) -> None:
+    """POST /jobs has a drop-down with an example for each task; executed as it is, each is 202."""
+    tasks = [task["name"] for task in server.client.get("/tasks").json()["items"]]
+    submit = visit(server.url).operation("jobs", "submit_job")
+    body = submit.locator(".opblock-section-request-body")
+    examples = body.locator("select.examples-select-element")
+    expect(examples.locator("option")).to_have_count(len(tasks))
+    for task in tasks:
+        examples.select_option(task)
+        expect(body.locator("textarea")).to_have_value(re.compile(f'"task": "{task}"'))
+        answer = execute(submit)
+        expect(answer.locator(".highlight-code")).to_contain_text(f'"task": "{task}"')
+        expect(answer.locator(".response-col_status")).to_have_text("202")
+
+
+def test_colours_follow_the_system(server: Server, visit: Callable[[str], Visit]) -> None:
+    """The page is dark when the system is, and turns light with it."""
+    page = visit(server.url).page
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{server.url}/docs")
+    expect(page.locator("html")).to_have_class("dark-mode")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).not_to_have_class("dark-mode")
+
+
+def test_endless_streams_show_their_beginning(endless: str, visit: Callable[[str], Visit]) -> None:
+    """An executed stream that never ends shows what it sent in its first seconds."""
+    answer = execute(visit(endless).operation("events", "get_events"))
+    expect(answer.locator(".highlight-code")).to_contain_text("the first of many", timeout=10_000)

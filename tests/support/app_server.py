@@ -1,0 +1,28 @@
+"""An app of a test's own, served over HTTP by a thread of the test's process."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@contextmanager
+def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
+    """The URL of the app while the block runs; a server ends with all connections closed."""
+    config = uvicorn.Config(
+        app,
+        log_level="critical",
+        lifespan="off",
+        root_path=root_path,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}{root_path}"
+        server.should_exit = True
+        thread.join()

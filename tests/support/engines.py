@@ -1,0 +1,81 @@
+"""Engines that do one thing, for tests of what the service makes of it."""
+
+import asyncio
+import threading
+from types import TracebackType
+from typing import NoReturn, Self
+from uuid import UUID
+
+from app.jobs.ids import JobIds
+from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
+from app.scheduler import Status
+
+
+class RefusingEngine:
+    """Raises `error` whatever it is asked."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def submit(self, new: NewJob) -> Submitted:
+        self._refuse()
+
+    async def get(self, job_id: UUID) -> Job:
+        self._refuse()
+
+    async def list(self, query: JobQuery) -> Page[Job]:
+        self._refuse()
+
+    async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
+        self._refuse()
+
+    async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
+        self._refuse()
+
+    def drain(self) -> None: ...
+
+    def health(self) -> EngineHealth:
+        return EngineHealth(ready=False, reason=str(self.error))
+
+    def _refuse(self) -> NoReturn:
+        raise self.error
+
+
+class EndlessEngine(RefusingEngine):
+    """Holds one running job that never changes, and tells when its waiters come and go."""
+
+    def __init__(self) -> None:
+        super().__init__(NotImplementedError())
+        job_id = JobIds(lambda: 1).next()
+        self.job = Job(
+            id=job_id, task="sleep", status=Status.RUNNING, version=1, params=b"{}", run_at=0
+        )
+        self.waiting = threading.Event()
+        self.left = threading.Event()
+
+    async def submit(self, new: NewJob) -> Submitted:
+        return Submitted(self.job)
+
+    async def get(self, job_id: UUID) -> Job:
+        return self.job
+
+    async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
+        return self.job
+
+    async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
+        self.waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        return self.job

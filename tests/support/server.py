@@ -1,0 +1,116 @@
+"""A real `awaitd serve` in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+END_WITHIN = 20.0
+
+
+class Server:
+    """One `awaitd serve` on a free port. Started and stopped by `with`; restarted by `start`."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.url = ""
+        self.output = ""
+        self.process: subprocess.Popen[str] | None = None
+        self._client: httpx.Client | None = None
+
+    def start(self) -> Self:
+        """Start it and return once it listens; raises `AssertionError` with what it printed."""
+        with self.log_file.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"],
+                cwd=self.folder,
+                env=environment(AWAITD_DATA_DIR=str(self.folder / "data"), **self.settings),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        assert " on http://" in first, f"it did not start: {first}{self.log}"
+        self.url = first.split(" on ")[1].strip()
+        self._client = httpx.Client(base_url=self.url, timeout=30)
+        return self
+
+    @property
+    def client(self) -> httpx.Client:
+        """A client of the running server."""
+        assert self._client is not None, "the server is not running"
+        return self._client
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> int:
+        """End it as a service manager would; returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def submit(self, task: str, *, headers: Mapping[str, str] | None = None, **params: Any) -> Any:
+        """Submit a job that is accepted; returns it."""
+        answer = self.client.post(
+            "/jobs", json={"task": task, "params": params}, headers=dict(headers or {})
+        )
+        assert answer.status_code in (200, 202), answer.text
+        return answer.json()
+
+    def job(self, job_id: str, *, wait: int = 0) -> Any:
+        """A job, waited for up to so many seconds."""
+        answer = self.client.get(f"/jobs/{job_id}", headers={"Prefer": f"wait={wait}"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self.terminate()
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.client.close()
+        self._client = None
+        self.process.send_signal(number)
+        try:
+            code = self.process.wait(END_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        assert self.process.stdout is not None
+        self.output = self.process.stdout.read()
+        self.process.stdout.close()
+        return code
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a process of ours: no setting but these, and the code under test."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWAITD_")}
+    return {"AWAITD_PORT": "0"} | kept | {"PYTHONPATH": str(ROOT)} | settings
