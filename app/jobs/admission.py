@@ -4,7 +4,6 @@ from typing import Final
 from uuid import UUID
 
 from app.jobs.errors import InvalidParams, ParamError
-from app.jobs.ids import created_at
 from app.jobs.models import Job, Millis, NewJob
 from app.jobs.registry import Task
 from app.scheduler import Status
@@ -13,8 +12,11 @@ MAX_DELAY: Final = 10 * 366 * 86_400.0
 """Seconds that the start of a job can be put off: ten years."""
 
 
-def admit(new: NewJob, task: Task, job_id: UUID, version: int) -> Job:
-    """The pending job that a submission makes; raises `InvalidParams` with pointers."""
+def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> Job:
+    """The pending job that a submission makes; raises `InvalidParams` with pointers.
+
+    `now` is the clock's: an id may be ahead of a clock that was set back.
+    """
     errors = _errors_of(new, task)
     try:
         task.params.parse(new.params)
@@ -22,7 +24,7 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int) -> Job:
         errors += invalid.errors
     if errors:
         raise InvalidParams(errors)
-    run_at = _run_at(new, created_at(job_id))
+    run_at = _run_at(new, now)
     return Job(
         id=job_id,
         task=task.name,

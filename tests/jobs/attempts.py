@@ -9,10 +9,12 @@ from uuid import UUID
 from app.jobs.models import Job, Progress
 from app.jobs.options import TaskOptions
 from app.jobs.registry import task_from
-from app.jobs.runner import Attempt, Limits, Outcome
+from app.jobs.runner import Attempt, Interruption, Limits, Outcome
 from app.scheduler import BackgroundTaskScheduler, Status
 
 NOW = 1_700_000_000_000
+
+RETRIES = TaskOptions(retries=1)
 
 LIMITS = Limits(max_result_size=100, now=lambda: NOW, random=lambda: 0.5)
 """Every jitter is half of its bound."""
@@ -71,6 +73,20 @@ class Started:
     def _on_outcome(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self._ended.set()
+
+
+async def interrupted(
+    scheduler: BackgroundTaskScheduler,
+    function: Callable[..., Coroutine[Any, Any, Any]],
+    reason: Interruption,
+    **job: Any,
+) -> Started:
+    """An attempt that was interrupted while it waited; one more is left by default."""
+    started = Started(scheduler, function, RETRIES, **job)
+    await turns()
+    assert started.attempt.interrupt(reason)
+    assert started.attempt.interruption is reason
+    return started
 
 
 async def turns(count: int = 5) -> None:

@@ -27,7 +27,7 @@ def _task(**options: Any) -> Task:
 
 def _admit(task: Task, params: bytes = b'{"width":1}', **new: Any) -> Job:
     submission = NewJob(task="resize", params=params, **new)
-    return admit(submission, task, JOB_ID, version=7)
+    return admit(submission, task, JOB_ID, version=7, now=NOW)
 
 
 def test_a_plain_submission_is_a_pending_job_due_now() -> None:
@@ -44,6 +44,13 @@ def test_a_plain_submission_is_a_pending_job_due_now() -> None:
         max_attempts=3,
         run_at=NOW,
     )
+
+
+def test_a_clock_that_was_set_back_delays_no_job() -> None:
+    """A job is due by the clock, though ids that only grow may be ahead of it."""
+    submission = NewJob(task="resize", params=b'{"width":1}')
+    job = admit(submission, _task(), first_at(NOW + 3_600_000), version=7, now=NOW)
+    assert job.run_at == NOW
 
 
 def test_what_is_asked_for_goes_before_what_the_task_says() -> None:

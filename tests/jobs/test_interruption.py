@@ -1,15 +1,13 @@
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from app.jobs.models import ErrorType, JobError
-from app.jobs.options import TaskOptions
-from app.jobs.runner import STUBBORN_AFTER, Interruption, Outcome
+from app.jobs.runner import Interruption, Outcome
 from app.scheduler import BackgroundTaskScheduler, Step
-from tests.jobs.attempts import NOW, Started, turns
+from tests.jobs.attempts import NOW, RETRIES, Started, interrupted, turns
 from tests.jobs.endings import (
     raise_an_error,
     raise_an_exit,
@@ -21,9 +19,6 @@ from tests.jobs.endings import (
 )
 
 CANCEL, TIMEOUT, SHUTDOWN = Interruption
-
-RETRIES = TaskOptions(retries=1)
-
 
 BAD = JobError(
     ErrorType.BAD_RESULT,
@@ -46,16 +41,6 @@ endings = pytest.mark.parametrize(
 )
 
 
-async def _interrupted(
-    scheduler: BackgroundTaskScheduler, function: Any, reason: Interruption, **job: Any
-) -> Started:
-    started = Started(scheduler, function, RETRIES, **job)
-    await turns()
-    assert started.attempt.interrupt(reason)
-    assert started.attempt.interruption is reason
-    return started
-
-
 @endings
 async def test_a_cancelled_job_is_cancelled_whatever_it_does(
     function: Any,
@@ -64,7 +49,7 @@ async def test_a_cancelled_job_is_cancelled_whatever_it_does(
     scheduler: BackgroundTaskScheduler,
 ) -> None:
     """What it returns is its result, what it raises its error; it is never retried."""
-    outcome = await (await _interrupted(scheduler, function, CANCEL)).outcome()
+    outcome = await (await interrupted(scheduler, function, CANCEL)).outcome()
     assert outcome == Outcome(step=Step.CANCEL, returned=returned, raised=raised)
 
 
@@ -84,11 +69,8 @@ async def test_an_interrupted_attempt_has_failed_whatever_it_does(
     word: str,
     scheduler: BackgroundTaskScheduler,
 ) -> None:
-    """It is retried while attempts are left; the error says what interrupted it.
-
-    What it returned or raised is kept for the case that a cancel is on record.
-    """
-    started = await _interrupted(scheduler, function, reason, attempt=attempt, timeout=60)
+    """It is retried while attempts are left; what it returned or raised is kept for a cancel."""
+    started = await interrupted(scheduler, function, reason, attempt=attempt, timeout=60)
     outcome = await started.outcome()
     assert outcome.step is (Step.RETRY if attempt == 1 else Step.FAIL)
     assert outcome.retry_at == (NOW + 500 if attempt == 1 else None)
@@ -131,52 +113,6 @@ async def test_a_timeout_of_its_own_is_an_exception(scheduler: BackgroundTaskSch
     assert outcome.error == JobError(ErrorType.EXCEPTION, "", "TimeoutError")
 
 
-@pytest.mark.parametrize("reason", Interruption)
-async def test_a_coroutine_that_goes_on_runs_until_it_ends(
-    reason: Interruption,
-    scheduler: BackgroundTaskScheduler,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """One that swallows its interruption has no outcome yet; once, a warning names it."""
-    go_on = asyncio.Event()
-
-    async def stubborn() -> int:
-        await return_none()
-        await go_on.wait()
-        return 7
-
-    started = await _interrupted(scheduler, stubborn, reason, timeout=3600)
-    await asyncio.sleep(STUBBORN_AFTER - 1)
-    assert caplog.records == []
-    await asyncio.sleep(7200)
-    assert started.outcomes == []
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert str(started.job.id) in record.message
-    assert f"still runs 10 s after its {reason.value}" in record.message
-    go_on.set()
-    outcome = await started.outcome()
-    assert outcome.returned == b"7"
-    assert outcome.step is (Step.CANCEL if reason is CANCEL else Step.RETRY)
-
-
-@pytest.mark.parametrize("reason", Interruption)
-async def test_a_coroutine_that_cleans_up_in_time_is_not_warned_of(
-    reason: Interruption,
-    scheduler: BackgroundTaskScheduler,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Cleaning up for some seconds is what an interruption is for."""
-
-    async def clean_up() -> None:
-        await return_none()
-        await asyncio.sleep(STUBBORN_AFTER - 1)
-
-    await (await _interrupted(scheduler, clean_up, reason, timeout=60)).outcome()
-    await asyncio.sleep(120)
-    assert caplog.records == []
-
-
 @pytest.mark.parametrize("first", Interruption)
 async def test_the_first_reason_disarms_the_others(
     first: Interruption, scheduler: BackgroundTaskScheduler
@@ -192,7 +128,7 @@ async def test_the_first_reason_disarms_the_others(
                 caught.append(error)
         return "clean"
 
-    started = await _interrupted(scheduler, clean_up, first, timeout=50)
+    started = await interrupted(scheduler, clean_up, first, timeout=50)
     for reason in Interruption:
         assert not started.attempt.interrupt(reason)
         await asyncio.sleep(20)
@@ -242,7 +178,7 @@ async def test_interrupted_before_its_first_step_it_never_runs(
     assert caplog.records == []
 
 
-async def test_an_ended_attempt_cannot_be_interrupted(scheduler: BackgroundTaskScheduler) -> None:
+async def test_an_ended_attempt_cannot_beinterrupted(scheduler: BackgroundTaskScheduler) -> None:
     """The reason stays None, for nothing was interrupted."""
 
     async def work() -> int:
@@ -255,7 +191,7 @@ async def test_an_ended_attempt_cannot_be_interrupted(scheduler: BackgroundTaskS
     assert started.outcomes == [outcome]
 
 
-async def test_what_never_began_cannot_be_interrupted(scheduler: BackgroundTaskScheduler) -> None:
+async def test_what_never_began_cannot_beinterrupted(scheduler: BackgroundTaskScheduler) -> None:
     """An attempt whose params did not fit has no coroutine."""
     started = Started(scheduler, return_a_value, params=b'{"more":1}')
     assert not started.attempt.interrupt(CANCEL)
@@ -295,18 +231,3 @@ async def test_in_the_turn_in_which_it_ends_our_own_flag_decides(
         interrupts.append(lambda: started.attempt.interrupt(reason))
     outcome = await started.outcome()
     assert (outcome.step, outcome.returned) == (step, b"1")
-
-
-@pytest.mark.parametrize("reason", Interruption)
-async def test_what_its_clean_up_raises_stands_in_the_log(
-    reason: Interruption,
-    scheduler: BackgroundTaskScheduler,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A traceback is for the operator; being told to stop is nothing to log."""
-    await (await _interrupted(scheduler, wait_for_ever, reason, timeout=60)).outcome()
-    assert caplog.records == []
-    await (await _interrupted(scheduler, raise_an_error, reason, timeout=60)).outcome()
-    [record] = caplog.records
-    assert record.exc_info is not None
-    assert isinstance(record.exc_info[1], ConnectionError)

@@ -58,7 +58,7 @@ class Submissions:
     async def accept(self, new: NewJob) -> Job:
         """The new job, durable. No `await` may stand between `known` and this."""
         task = self._registry[new.task]
-        job = admit(new, task, self._ids.next(), self._journal.next_version())
+        job = admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
         if not self._arriving and self._dispatcher.take_slot(job):
             job = _started(job, self._now())
         else:
