@@ -106,9 +106,9 @@ class BackgroundTask(Generic[T]):
         if self._cancel_requested or self._status.finished:
             return False
         self._cancel_requested = True
-        if self._status is Status.PENDING:
+        if self._runner is None or self._status is Status.PENDING:
             self._end(Step.CANCEL)
-        elif self._runner is not None:
+        else:
             self._runner.cancel()
         return True
 

@@ -81,4 +81,4 @@ def test_it_runs_on_uvloop() -> None:
             assert (await running, await pending.wait(timeout=10)) == ("partial", "value")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(asyncio.wait_for(main(), timeout=10))
