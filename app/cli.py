@@ -3,7 +3,8 @@
 import http.client
 import json
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -46,19 +47,15 @@ def awaitd(
 @cli.command()
 def serve() -> None:
     """Run the server. Its settings are read from the environment: the README lists them."""
-    # Here and not above, so that `awaitd health` need not load the whole service.
-    from app.jobs.errors import StartUpError
-    from app.main import create_app
-    from app.serving import serve_app
-    from app.settings import BadSettings, load_settings
+    with _start_up_errors():
+        # Each import where it is needed: `awaitd health` and a wrong setting need not wait for all.
+        from app.settings import load_settings
 
-    try:
         settings = load_settings()
+        from app.main import create_app
+        from app.serving import serve_app
+
         serve_app(create_app(settings), settings)
-    except BadSettings as error:
-        _fail(str(error), EXIT_USAGE)
-    except StartUpError as error:
-        _fail(str(error), EXIT_FAILED)
 
 
 @cli.command()
@@ -86,12 +83,20 @@ def health(
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document of the service with its tasks."""
+    with _start_up_errors():
+        from app.main import create_app
+
+        typer.echo(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def _start_up_errors() -> Iterator[None]:
+    """What is wrong is one message, and the exit code says whether it is a setting."""
     from app.jobs.errors import StartUpError
-    from app.main import create_app
     from app.settings import BadSettings
 
     try:
-        typer.echo(json.dumps(create_app().openapi(), indent=2, ensure_ascii=False))
+        yield
     except BadSettings as error:
         _fail(str(error), EXIT_USAGE)
     except StartUpError as error:

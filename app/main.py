@@ -22,7 +22,7 @@ from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
 from app.outbound import outbound_policy
 from app.settings import Settings, load_settings
-from app.shutdown import draining_on_signals
+from app.shutdown import SLACK, Deadline, draining_on_signals
 
 
 class Service(FastAPI):
@@ -46,6 +46,7 @@ def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
         folder=settings.data_dir,
         max_running=settings.max_running,
         max_pending=settings.max_pending,
+        max_store_size=settings.max_store_size,
         retention=settings.retention,
         max_result_size=settings.max_result_size,
         shutdown_grace=settings.shutdown_grace,
@@ -62,9 +63,10 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        graces = {"grace": settings.shutdown_grace, "cancel_grace": settings.cancel_grace}
-        async with engine, draining_on_signals(engine, **graces):
-            yield
+        grace = settings.shutdown_grace
+        with Deadline(grace + settings.cancel_grace + SLACK) as deadline:
+            async with engine, draining_on_signals(engine, grace, deadline):
+                yield
 
     app = Service(
         title="awaitd",

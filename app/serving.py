@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shlex
 import signal
 import socket
@@ -19,11 +20,11 @@ from app.api.requests import ApiState
 from app.jobs.errors import StartUpError
 from app.jobs.texts import to_json
 from app.settings import Settings
-from app.shutdown import SIGNALS, end_in_time
+from app.shutdown import SIGNALS
 from app.telemetry import configure_logging
 
-LINGER: Final = 0.5
-"""Seconds after a clean stop in which what jobs have left behind may end."""
+CLOSE_WITHIN: Final = 0.4
+"""Seconds in which open requests may end after the engine has drained; within `SLACK`."""
 
 
 class PortInUse(StartUpError):
@@ -33,7 +34,7 @@ class PortInUse(StartUpError):
 class _Server(uvicorn.Server):
     """uvicorn with our signal handlers, which says where it is once it listens."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[socket.socket], None]) -> None:
         super().__init__(config)
         self._announce = announce
         self.opened = False
@@ -47,13 +48,14 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop serving; or end at once while the engine opens, which may wait for its lock."""
         if not self.opened:
-            raise SystemExit
+            os._exit(0)
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say where."""
         await super().startup(sockets)
-        self._announce()
+        for listener in sockets or ():
+            self._announce(listener)
 
 
 def serve_app(app: FastAPI, settings: Settings) -> None:
@@ -65,16 +67,17 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
         lifespan="off",
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=1,
         ws="none",
     )
+    # Declared to be whole seconds, but handed to asyncio as it is.
+    vars(config)["timeout_graceful_shutdown"] = CLOSE_WITHIN
+    server = _Server(config, partial(_announce, app, settings))
+    for number in SIGNALS:
+        signal.signal(number, server.handle_exit)
     with (
         _bound_socket(settings) as listener,
         asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
     ):
-        server = _Server(config, partial(_announce, app, settings, listener))
-        for number in SIGNALS:
-            signal.signal(number, server.handle_exit)
         runner.run(_serve(app, server, listener))
 
 
@@ -82,8 +85,6 @@ async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None
     async with app.router.lifespan_context(app):
         server.opened = True
         await server.serve(sockets=[listener])
-    # All is written. What may be left are coroutines that outlasted every grace, and threads.
-    end_in_time(LINGER, code=0)
 
 
 @contextlib.contextmanager
@@ -113,14 +114,13 @@ def _announce(app: FastAPI, settings: Settings, listener: socket.socket) -> None
     state = app.state.api
     assert isinstance(state, ApiState)
     tasks = tuple(state.registry)
-    names = ", ".join(task.name for task in tasks) or "none: name their modules in AWAITD_TASKS"
-    print(
-        f"awaitd {__version__} on {url}\n"
-        f"  docs   {url}/docs\n"
-        f"  data   {settings.data_dir.resolve()}\n"
-        f"  tasks  {names}",
-        flush=True,
-    )
+    lines = [
+        f"awaitd {__version__} on {url}",
+        f"  docs   {url}/docs",
+        f"  data   {settings.data_dir.resolve()}",
+        f"  tasks  {', '.join(task.name for task in tasks) or 'none'}",
+    ]
     if tasks:
         body = to_json({"task": tasks[0].name, "params": example_of(tasks[0])}).decode()
-        print(f"  try    curl --json {shlex.quote(body)} {url}/jobs", flush=True)
+        lines.append(f"  try    curl --json {shlex.quote(body)} {url}/jobs")
+    print("\n".join(lines), flush=True)

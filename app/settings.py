@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """How many jobs run at once."""
     max_pending: Count = 100_000
     """How many jobs may wait, delayed and retrying ones included; then submissions get 429."""
+    max_store_size: Bytes | None = None
+    """The size of the journal from which on submissions get 429; jobs leave it by age only."""
     retention: Seconds = 86_400
     """How long a finished job is kept after its end."""
     max_body_size: Bytes = 1 << 20

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
-from types import FrameType
-from typing import Any, Final
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
 
 from app.jobs.engine import Engine
 
@@ -17,28 +17,64 @@ log = logging.getLogger(__name__)
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 SLACK: Final = 0.8
-"""Seconds beyond every grace after which a process that does not end is ended."""
+"""Seconds beyond every grace in which connections and files are closed; then the process ends."""
+
+LINGER: Final = 0.5
+"""Seconds that the process has to end after all is closed, whatever threads jobs left behind."""
 
 _LOOK_EVERY: Final = 0.05
 
 
+class Deadline:
+    """Ends the process some seconds after `start`: the event loop may be blocked.
+
+    Leaving the context says that the rest has ended well: then only what jobs have left behind,
+    such as threads, can hold the process up, and the exit code is 0.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timer: threading.Timer | None = None
+
+    def start(self) -> None:
+        """Begin to count; does nothing when it counts already."""
+        if self._timer is None:
+            self._timer = _timer(self._seconds, self._give_up)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            _timer(LINGER, os._exit, 0)
+
+    def _give_up(self) -> None:
+        log.critical("this process does not end: ending it; its running jobs lose an attempt")
+        os._exit(1)
+
+
 @contextlib.asynccontextmanager
 async def draining_on_signals(
-    engine: Engine, *, grace: float, cancel_grace: float
+    engine: Engine, grace: float, deadline: Deadline
 ) -> AsyncIterator[None]:
     """At a signal drain the engine, and only then do what was to be done before (uvicorn's part).
 
     So who waits is let go, jobs run on for `grace` seconds, and meanwhile everybody is answered:
     uvicorn closes its doors first and waits for open requests without a limit. At a second signal
-    it does so at once. A thread ends the process when all graces have run out, for the event loop
-    may be blocked.
+    it does so at once.
     """
     loop = asyncio.get_running_loop()
     previous: dict[int, Any] = {}
     draining: list[asyncio.Task[None]] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        end_in_time(grace + cancel_grace + SLACK, code=1)
+        deadline.start()
         loop.call_soon_threadsafe(stop, number)
 
     def stop(number: int) -> None:
@@ -63,19 +99,6 @@ async def draining_on_signals(
             await asyncio.wait((task,))
 
 
-def end_in_time(seconds: float, *, code: int) -> None:
-    """End the process with this exit code if it has not ended by then."""
-
-    def end() -> None:
-        if code:
-            log.critical("this process does not end: ending it; its running jobs lose an attempt")
-        os._exit(code)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-
-
 async def _drain(engine: Engine, grace: float) -> None:
     """Return when no job runs any more, or after `grace` seconds."""
     engine.drain()
@@ -83,6 +106,13 @@ async def _drain(engine: Engine, grace: float) -> None:
         if not engine.health().running:
             break
         await asyncio.sleep(_LOOK_EVERY)
+
+
+def _timer(seconds: float, function: Any, *arguments: Any) -> threading.Timer:
+    timer = threading.Timer(seconds, function, arguments)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

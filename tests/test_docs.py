@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.problems import PROBLEMS
+from app.api.problem_types import PROBLEMS
 from app.jobs.loading import load_modules
 from app.jobs.options import TaskOptions
 from app.jobs.registry import TaskRegistry

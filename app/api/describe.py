@@ -37,8 +37,8 @@ def _parameter(
         "in": place,
         "required": False,
         "description": description,
-        "schema": schema,
-        "examples": {"example": {"value": example}},
+        # In the schema: Swagger UI would send an example of the parameter itself with each request.
+        "schema": schema | {"examples": [example]},
     }
 
 

@@ -62,7 +62,7 @@ def _request_body(registry: TaskRegistry, components: dict[str, Any]) -> dict[st
         schema = {"$ref": _add_model(components, "Submission", _submission_schema())}
     examples = {
         task.name: {
-            "summary": task.summary or task.name,
+            "summary": f"{task.name}: {task.summary}" if task.summary else task.name,
             "value": {"task": task.name, "params": example_of(task)},
         }
         for task in registry

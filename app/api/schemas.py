@@ -75,11 +75,13 @@ class JobSummary(BaseModel):
 
 
 class Job(JobSummary):
-    """A job."""
+    """A job. With `Prefer: return=minimal` params, result and attempts are left out."""
 
-    params: Annotated[dict[str, Any], Field(description="As submitted.")]
-    result: Annotated[Any, Field(description="What the coroutine returned.")]
-    attempts: list[Attempt]
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    params: Annotated[dict[str, Any], Field(description="As submitted.")] = {}
+    result: Annotated[Any, Field(description="What the coroutine returned.")] = None
+    attempts: Annotated[list[Attempt], Field(description="All so far, the first one first.")] = []
 
 
 class JobPage(BaseModel):

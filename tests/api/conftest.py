@@ -4,30 +4,38 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.contract import Contract
 from tests.support.server import Server
+
+TASKS = "app.tasks,tests.support.tasks_for_tests"
+
+
+def judged(server: Server) -> Server:
+    """The server, every answer of which is checked against its own document from now on."""
+    contract = Contract(server.client.get("/openapi.json").json())
+    server.client.event_hooks = {"response": [contract.check]}
+    return server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the tasks that ship and those for tests, shared by all tests of this folder."""
-    with Server(
-        tmp_path_factory.mktemp("api"),
-        AWAITD_TASKS="app.tasks,tests.support.tasks_for_tests",
-        AWAITD_SHUTDOWN_GRACE="0",
-    ) as server:
-        yield server
+    folder = tmp_path_factory.mktemp("api")
+    with Server(folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0") as server:
+        yield judged(server)
 
 
 @pytest.fixture(scope="session")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that lets nobody wait for long, whatever they prefer."""
+    """A server that lets nobody wait for long, and reads short bodies only."""
     with Server(
         tmp_path_factory.mktemp("hasty"),
-        AWAITD_TASKS="tests.support.tasks_for_tests",
-        AWAITD_MAX_WAIT="0.1",
+        AWAITD_TASKS=TASKS,
         AWAITD_SHUTDOWN_GRACE="0",
+        AWAITD_MAX_WAIT="0.1",
+        AWAITD_MAX_BODY_SIZE="1000",
     ) as server:
-        yield server
+        yield judged(server)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
+import json
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,7 @@ from app.main import build_app
 from app.settings import Settings
 from tests.support.app_server import serving
 from tests.support.engines import EndlessEngine
+from tests.support.gates import open_gate
 from tests.support.raw import connect
 from tests.support.server import Server
 
@@ -20,6 +23,11 @@ def request(line: str, body: str = "") -> bytes:
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}\r\n{body}".encode()
+
+
+def newest(server: Server) -> Any:
+    """The newest job."""
+    return server.client.get("/jobs?limit=1").json()["items"][0]
 
 
 @pytest.mark.parametrize(
@@ -37,8 +45,8 @@ def test_a_waiter_that_leaves_is_let_go(
     """When a waiting client hangs up, nothing waits on its behalf, and nothing is logged."""
     engine = EndlessEngine()
     app = build_app(Settings.model_construct(), TaskRegistry(), engine)
-    with serving(app) as url:
-        with closing(connect(url)) as connection:
+    with serving(app) as client:
+        with closing(connect(str(client.base_url))) as connection:
             connection.sendall(request(line.format(engine.job.id), body))
             assert engine.waiting.wait(10)
             assert not engine.left.is_set()
@@ -48,13 +56,13 @@ def test_a_waiter_that_leaves_is_let_go(
 
 def test_the_job_of_a_client_that_leaves_goes_on(server: Server, gate: Path) -> None:
     """A client that submits, waits and hangs up leaves its job behind; its key finds it again."""
-    body = '{"task":"wait_for_file","params":{"path":"%s"}}' % gate
+    body = json.dumps({"task": "wait_for_file", "params": {"path": str(gate)}})
     with closing(connect(server.url)) as connection:
         waiting = request("POST /jobs", body).replace(b"Prefer", b"Idempotency-Key: left\r\nPrefer")
         connection.sendall(waiting)
-        while not server.client.get("/jobs?limit=1").json()["items"][0]["task"] == "wait_for_file":
+        while newest(server)["task"] != "wait_for_file":
             pass
-    gate.write_text("found")
+    open_gate(gate, "found")
     again = server.client.post(
         "/jobs",
         content=body,

@@ -38,18 +38,19 @@ def job_id(server: Server) -> str:
     return job_id
 
 
-@pytest.fixture(scope="module", params=["", "/prefix"])
-def mounted(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a service mounted in another app, and of one behind a proxy with a prefix."""
+@pytest.fixture(scope="module", params=["mounted", "behind a proxy"])
+def prefixed(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """A client whose base URL is what the service's callers know as /prefix."""
     app = build_app(Settings.model_construct(), TaskRegistry(), EndlessEngine())
-    if request.param:
-        with serving(app, root_path=request.param) as url:
-            yield url
-    else:
+    if request.param == "mounted":
         outer = FastAPI(docs_url=None, openapi_url=None, redirect_slashes=False)
         outer.mount("/prefix", app)
-        with serving(outer) as url:
-            yield url + "/prefix"
+        with serving(outer) as client:
+            client.base_url = client.base_url.join("/prefix")
+            yield client
+    else:
+        with serving(app, root_path="/prefix") as client:
+            yield client
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -80,28 +81,28 @@ def test_the_host_header_leads_nowhere(server: Server, job_id: str, host: str, p
     assert odd == usual
 
 
-def test_links_keep_the_prefix(mounted: str) -> None:
+def test_links_keep_the_prefix(prefixed: httpx.Client) -> None:
     """Under a prefix every path in an answer has it: Location, links, problems and their job."""
-    submitted = httpx.post(mounted + "/jobs", json={"task": "sleep"})
+    submitted = prefixed.post("/jobs", json={"task": "sleep"})
     path = submitted.headers["location"]
     assert path.startswith("/prefix/jobs/")
     assert submitted.json()["links"] == {"self": path, "result": path + "/result"}
-    problem = httpx.get(mounted.removesuffix("/prefix") + path + "/result").json()
+    problem = prefixed.get(path.removeprefix("/prefix") + "/result").json()
     assert problem["type"] == "/prefix/problems/job-not-finished"
     assert problem["instance"] == path + "/result"
     assert problem["job"] == path
-    page = httpx.get(mounted.removesuffix("/prefix") + problem["type"]).json()
+    page = prefixed.get(problem["type"].removeprefix("/prefix")).json()
     assert page["type"] == problem["type"]
 
 
-def test_errors_keep_the_prefix(mounted: str) -> None:
+def test_errors_keep_the_prefix(prefixed: httpx.Client) -> None:
     """Under a prefix 404 and 405 are problems too, and Allow is complete."""
-    missing = httpx.get(mounted + "/nope")
+    missing = prefixed.get("/nope")
     assert (missing.status_code, missing.json()["instance"]) == (404, "/prefix/nope")
-    wrong = httpx.put(mounted + "/jobs")
+    wrong = prefixed.put("/jobs")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, POST, HEAD")
 
 
-def test_the_document_names_the_prefix(mounted: str) -> None:
+def test_the_document_names_the_prefix(prefixed: httpx.Client) -> None:
     """Under a prefix the document's server is the prefix."""
-    assert httpx.get(mounted + "/openapi.json").json()["servers"] == [{"url": "/prefix"}]
+    assert prefixed.get("/openapi.json").json()["servers"] == [{"url": "/prefix"}]

@@ -36,7 +36,7 @@ def refusing() -> Iterator[tuple[RefusingEngine, httpx.Client]]:
     """A client of a service whose engine refuses everything."""
     engine = RefusingEngine(NotImplementedError())
     app = build_app(Settings.model_construct(), TaskRegistry(), engine)
-    with serving(app) as url, httpx.Client(base_url=url) as client:
+    with serving(app) as client:
         yield engine, client
 
 

@@ -262,7 +262,7 @@ def test_envelope_errors_are_422_with_pointers(
     client: httpx.Client, members: dict[str, Any], expected: list[str]
 ) -> None:
     """A wrong or unknown field of the submission itself is named by its pointer."""
-    body = {"task": "echo", "params": {"value": 1}, **members}
+    body: dict[str, Any] = {"task": "echo", "params": {"value": 1}, **members}
     assert pointers(submit(client, **body)) == expected
 
 
@@ -280,8 +280,9 @@ def test_a_task_is_required(client: httpx.Client) -> None:
 
 def test_delay_and_run_at_exclude_each_other(client: httpx.Client) -> None:
     """Both `delay` and `run_at` are a contradiction."""
-    body = {"task": "echo", "params": {"value": 1}, "delay": 1, "run_at": "2999-01-01T00:00:00Z"}
-    assert pointers(submit(client, **body)) == ["/run_at"]
+    options: dict[str, Any] = {"delay": 1, "run_at": "2999-01-01T00:00:00Z"}
+    answer = submit(client, task="echo", params={"value": 1}, **options)
+    assert pointers(answer) == ["/run_at"]
 
 
 def test_a_timeout_above_the_tasks_is_422(client: httpx.Client) -> None:
@@ -292,8 +293,8 @@ def test_a_timeout_above_the_tasks_is_422(client: httpx.Client) -> None:
 
 def test_envelope_and_params_are_checked_in_two_steps(client: httpx.Client) -> None:
     """What fits the envelope and not the task comes with all that is wrong with the params."""
-    body = {"task": "wait_for_file", "params": {"way": 1}, "timeout": 61}
-    assert sorted(pointers(submit(client, **body))) == ["/params/path", "/params/way", "/timeout"]
+    answer = submit(client, task="wait_for_file", params={"way": 1}, timeout=61)
+    assert sorted(pointers(answer)) == ["/params/path", "/params/way", "/timeout"]
 
 
 def test_input_is_not_echoed(client: httpx.Client) -> None:
@@ -310,7 +311,8 @@ def test_input_is_not_echoed(client: httpx.Client) -> None:
 
 def test_a_flood_of_errors_is_cut(client: httpx.Client) -> None:
     """However much is wrong, the problem stays short."""
-    answer = submit(client, **{f"field_{n}": n for n in range(5_000)})
+    body: dict[str, Any] = {f"field_{n}": n for n in range(5_000)}
+    answer = submit(client, **body)
     assert len(pointers(answer)) <= 100
     assert len(answer.content) < 50_000
 
@@ -331,9 +333,10 @@ def test_queue_full_is_429(start_server: Callable[..., Server], tmp_path: Path, 
         AWAITD_TASKS="tests.support.tasks_for_tests", AWAITD_MAX_RUNNING="1", AWAITD_MAX_PENDING="3"
     )
     server.submit("wait_for_file", path=str(gate))
+    priorities_and_delay: list[dict[str, Any]] = [{}, {"priority": 5}, {"delay": 3600}]
     waiting = [
         submit(server.client, task="count_runs", params={"path": str(tmp_path / "runs")}, **options)
-        for options in ({}, {"priority": 5}, {"delay": 3600})
+        for options in priorities_and_delay
     ]
     assert [answer.status_code for answer in waiting] == [202, 202, 202]
     answer = submit(server.client, task="never_end")

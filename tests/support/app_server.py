@@ -5,16 +5,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
 
 @contextmanager
-def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
-    """The URL of the app while the block runs; a server ends with all connections closed."""
+def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[httpx.Client]:
+    """A client of the app while the block runs, as behind a proxy that takes `root_path` away."""
     config = uvicorn.Config(
         app,
-        log_level="critical",
+        log_config=None,
         lifespan="off",
         root_path=root_path,
         timeout_graceful_shutdown=1,
@@ -23,6 +24,10 @@ def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}{root_path}"
-        server.should_exit = True
-        thread.join()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            with httpx.Client(base_url=url, verify=False) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()

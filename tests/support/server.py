@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ class Server:
         self.folder = folder
         self.settings = settings
         self.url = ""
+        self.announced = ""
         self.output = ""
         self.process: subprocess.Popen[str] | None = None
         self._client: httpx.Client | None = None
@@ -38,10 +39,11 @@ class Server:
                 text=True,
             )
         assert self.process.stdout is not None
-        first = self.process.stdout.readline()
-        assert " on http://" in first, f"it did not start: {first}{self.log}"
-        self.url = first.split(" on ")[1].strip()
-        self._client = httpx.Client(base_url=self.url, timeout=30)
+        self.announced = "".join(_announcement(self.process.stdout))
+        assert " on http://" in self.announced, f"it did not start: {self.announced}{self.log}"
+        self.url = self.announced.partition(" on ")[2].split()[0]
+        # Without TLS: to read the certificates takes longer than most tests.
+        self._client = httpx.Client(base_url=self.url, timeout=30, verify=False)
         return self
 
     @property
@@ -66,6 +68,10 @@ class Server:
     def terminate(self) -> int:
         """End it as a service manager would; returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; returns the exit code."""
+        return self._end(None)
 
     def submit(self, task: str, *, headers: Mapping[str, str] | None = None, **params: Any) -> Any:
         """Submit a job that is accepted; returns it."""
@@ -93,11 +99,12 @@ class Server:
         if self._client is not None:
             self.terminate()
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, number: signal.Signals | None) -> int:
         assert self.process is not None
         self.client.close()
         self._client = None
-        self.process.send_signal(number)
+        if number is not None:
+            self.process.send_signal(number)
         try:
             code = self.process.wait(END_WITHIN)
         except subprocess.TimeoutExpired:
@@ -108,6 +115,14 @@ class Server:
         self.output = self.process.stdout.read()
         self.process.stdout.close()
         return code
+
+
+def _announcement(stdout: Iterable[str]) -> Iterator[str]:
+    """What it prints when it listens; nothing follows its last line."""
+    for line in stdout:
+        yield line
+        if line.split()[0] == "try" or line.split() == ["tasks", "none"]:
+            return
 
 
 def environment(**settings: str) -> dict[str, str]:

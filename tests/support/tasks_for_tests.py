@@ -143,3 +143,18 @@ async def leave_a_thread(seconds: float) -> None:
 async def one_at_a_time(path: Path) -> None:
     """Waits until a file exists, one job at a time."""
     await until_there(path)
+
+
+_released = asyncio.Event()
+
+
+@task
+async def hold() -> None:
+    """Waits until `release` runs, in the same process."""
+    await _released.wait()
+
+
+@task
+async def release() -> None:
+    """Lets every `hold` go."""
+    _released.set()

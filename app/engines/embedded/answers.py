@@ -1,7 +1,6 @@
 """What callers wait for while the journal writes: futures that outlive them if need be."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from app.jobs.errors import StoreUnavailable
@@ -20,18 +19,7 @@ async def answer(done: asyncio.Future[T]) -> T:
     return done.result()
 
 
-def settle(done: asyncio.Future[T], value: T) -> None:
-    """Answer, unless nobody waits any more."""
-    if not done.done():
-        done.set_result(value)
-
-
-def refusing(done: asyncio.Future[Any]) -> Callable[[StoreUnavailable], None]:
-    """Answers with an error, unless nobody waits any more."""
-
-    def refuse(error: StoreUnavailable) -> None:
-        if not done.done():
-            done.set_exception(error)
-            done.exception()  # so that it is no loss if nobody asks
-
-    return refuse
+def refuse(done: asyncio.Future[Any], error: StoreUnavailable) -> None:
+    """Answer with an error, which is no loss if nobody waits for it any more."""
+    done.set_exception(error)
+    done.exception()

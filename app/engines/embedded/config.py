@@ -21,6 +21,7 @@ class EmbeddedConfig:
     folder: Path
     max_running: int = 1_000
     max_pending: int = 100_000
+    max_store_size: int | None = None
     retention: float = 86_400.0
     max_result_size: int = 1 << 20
     shutdown_grace: float = 8.0

@@ -47,7 +47,6 @@ class Dispatcher:
         self._changed = changed
         self._limits = Limits(max_result_size=config.max_result_size, now=config.now)
         self._unknown_after: Millis = round(config.unknown_task_after * 1000)
-        self._cancel_grace = config.cancel_grace
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
         self._queue = ReadyQueue(config.max_running, limits)
         # Graceful endings are ours to tell apart: at its own close the scheduler only cancels.
@@ -126,14 +125,10 @@ class Dispatcher:
     def cancelled(self, job_id: UUID, status: Status) -> None:
         """A cancel is on record: the job has ended with it, or its coroutine is to stop."""
         live = self._live.get(job_id)
-        if live is None:
-            return
-        if status.finished:
+        if live is not None and status.finished:
             self._forget(live)
-        elif live.attempt is not None:
+        elif live is not None and live.attempt is not None:
             live.attempt.interrupt(Interruption.CANCEL)
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._cancel_grace, self._warn_if_running, live, live.attempt)
 
     def fail_unknown(self) -> None:
         """Fail the jobs whose task has been gone for too long past their due time."""
@@ -144,21 +139,24 @@ class Dispatcher:
                 text = f"there is no task {live.task!r} any more"
                 self._fail(live, ErrorType.UNKNOWN_TASK, text)
 
-    def stop(self) -> None:
-        """Start nothing more. Running jobs go on; pending ones wait for the next start."""
+    def stop(self) -> float:
+        """Start nothing more; gives the loop's time since when that is so.
+
+        Running jobs go on; pending ones wait for the next start.
+        """
         if self._stopped_at is None:
             self._stopped_at = asyncio.get_running_loop().time()
         if self._timer is not None:
             self._timer.cancel()
+        return self._stopped_at
 
     async def finish(self, grace: float, cancel_grace: float) -> None:
         """Let running jobs end, interrupt them after `grace`, leave them after `cancel_grace`.
 
         The grace counts from `stop`: what the server did meanwhile does not lengthen it.
         """
-        if self._stopped_at is not None:
-            grace -= asyncio.get_running_loop().time() - self._stopped_at
-        await self._wait_until_idle(max(0.0, grace))
+        since_stop = asyncio.get_running_loop().time() - self.stop()
+        await self._wait_until_idle(max(0.0, grace - since_stop))
         self._interrupting = True
         for live in tuple(self._live.values()):
             if live.attempt is not None:
@@ -229,10 +227,6 @@ class Dispatcher:
         if due is not None:
             delay = min(max(0, due - now) / 1000, _LONGEST_TIMER)
             self._timer = asyncio.get_running_loop().call_later(delay, self.dispatch)
-
-    def _warn_if_running(self, live: LiveJob, attempt: Attempt) -> None:
-        if live.attempt is attempt and attempt.running and not attempt.running.status().finished:
-            log.warning("job %s (%s) is still running after its cancel", live.id, live.task)
 
     async def _wait_until_idle(self, timeout: float) -> None:
         if self._queue.running:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
-from app.engines.embedded.answers import STORE_TIMEOUT, answer, refusing, settle
+from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse
 from app.engines.embedded.changes import Cancelled
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
@@ -70,9 +70,9 @@ class EmbeddedEngine:
         self.drain()
         try:
             await self._dispatcher.finish(self._config.shutdown_grace, self._config.cancel_grace)
-            if self._housekeeper is not None:
-                self._housekeeper.cancel()
-                await asyncio.wait((self._housekeeper,))
+            assert self._housekeeper is not None, "the engine is not open"
+            self._housekeeper.cancel()
+            await asyncio.wait((self._housekeeper,))
         finally:
             await self._journal.close()
 
@@ -104,7 +104,7 @@ class EmbeddedEngine:
         done: asyncio.Future[Cancelled | None] = asyncio.get_running_loop().create_future()
         then = partial(self._cancel_recorded, job_id, done)
         now = self._config.now()
-        self._journal.request_cancel(job_id, now, if_version, then, refusing(done))
+        self._journal.request_cancel(job_id, now, if_version, then, partial(refuse, done))
         met = await answer(done)
         if met is not None and not met.matched:
             raise VersionMismatch(job_id)
@@ -148,7 +148,7 @@ class EmbeddedEngine:
     def _cancel_recorded(
         self, job_id: UUID, done: asyncio.Future[Cancelled | None], met: Cancelled | None
     ) -> None:
-        settle(done, met)
+        done.set_result(met)
         if met is not None and met.matched:
             self._dispatcher.cancelled(job_id, met.status)
             self._waiters.wake(job_id)
@@ -176,7 +176,7 @@ class EmbeddedEngine:
     def _recovered(
         self, job: Job, outcome: Outcome, done: asyncio.Future[None], status: Status | None
     ) -> None:
-        settle(done, None)
+        done.set_result(None)
         self._waiters.wake(job.id)
         if status is Status.PENDING and outcome.retry_at is not None:
             self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
@@ -191,9 +191,9 @@ class EmbeddedEngine:
 
     async def _remove_expired(self) -> int:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        now = self._config.now()
-        self._journal.remove_expired(now, _REMOVE_AT_ONCE, partial(settle, done), refusing(done))
+        now, refused = self._config.now(), partial(refuse, done)
+        self._journal.remove_expired(now, _REMOVE_AT_ONCE, done.set_result, refused)
         try:
-            return await done
+            return await answer(done)
         except StoreUnavailable:
             return 0  # the writer has logged why; the next round tries again

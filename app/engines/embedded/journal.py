@@ -83,10 +83,10 @@ class Journal:
     async def close(self) -> None:
         """Write what is queued, close the file and let the lock go."""
         if self._writer is not None:
-            ended = asyncio.get_running_loop().create_future()
+            ended = asyncio.Event()
             writer, self._writer = self._writer, None
-            writer.close(partial(_set, ended))
-            await ended  # whoever was to be answered has been by then
+            writer.close(ended.set)
+            await ended.wait()  # whoever was to be answered has been by then
         self._release()
 
     @property
@@ -215,8 +215,3 @@ class Journal:
 def _post(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
         loop.call_soon_threadsafe(callback)
-
-
-def _set(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)

@@ -21,6 +21,10 @@ _EARLIER: Final = (
 )
 
 
+_PAGE: Final = 4_096
+"""Bytes in a page of a journal, as SQLite makes it."""
+
+
 class Reader:
     """Reads the journal, committed state only. Jobs expire `retention` after their end."""
 
@@ -75,6 +79,12 @@ class Reader:
             " ifnull((SELECT max(version) FROM jobs WHERE status < 2), 0)) FROM marks"
         )
         return int(self._rows(sql)[0][0])
+
+    def size(self) -> int:
+        """How many bytes the journal holds; what was removed does not count."""
+        sql = "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
+        [(pages,)] = self._rows(sql)
+        return int(pages) * _PAGE
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from app.engines.embedded.answers import answer, refusing, settle
+from app.engines.embedded.answers import answer, refuse
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
 from app.jobs.admission import admit
-from app.jobs.errors import KeyReused, QueueFull, StoreUnavailable
+from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Attempt, Job, Millis, NewJob
 from app.jobs.registry import TaskRegistry
@@ -31,6 +31,7 @@ class Submissions:
         self._journal = journal
         self._dispatcher = dispatcher
         self._max_pending = config.max_pending
+        self._max_store_size = config.max_store_size
         self._now = config.now
         self._ids = JobIds(config.now)
         self._of_key: dict[tuple[str | None, str], asyncio.Future[Job]] = {}
@@ -59,6 +60,7 @@ class Submissions:
         """The new job, durable. No `await` may stand between `known` and this."""
         task = self._registry[new.task]
         job = admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
+        self._require_store_room()
         if not self._arriving and self._dispatcher.take_slot(job):
             job = _started(job, self._now())
         else:
@@ -80,7 +82,7 @@ class Submissions:
 
     def _written(self, job: Job, new: NewJob, done: asyncio.Future[Job], _: Status) -> None:
         self._arrived(job, new)
-        settle(done, job)
+        done.set_result(job)
         self._dispatcher.add(job)
 
     def _refused(
@@ -89,7 +91,7 @@ class Submissions:
         self._arrived(job, new)
         if job.status is Status.RUNNING:
             self._dispatcher.release_slot(job)
-        refusing(done)(error)
+        refuse(done, error)
 
     def _arrived(self, job: Job, new: NewJob) -> None:
         self._arriving -= job.status is Status.PENDING
@@ -100,6 +102,13 @@ class Submissions:
         depth = self._dispatcher.pending + self._arriving
         if depth >= self._max_pending:
             raise QueueFull(depth, self._max_pending)
+
+    def _require_store_room(self) -> None:
+        if self._max_store_size is None:
+            return
+        size = self._journal.reader.size()
+        if size >= self._max_store_size:
+            raise StoreFull(size, self._max_store_size)
 
 
 def _started(job: Job, now: Millis) -> Job:

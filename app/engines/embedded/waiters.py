@@ -22,8 +22,7 @@ class Waiters:
     def wake(self, job_id: UUID) -> None:
         """The job has changed."""
         for waiter in self._waiting.pop(job_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+            waiter.set_result(None)
 
     def wake_all(self) -> None:
         """Let everybody go."""

@@ -23,8 +23,9 @@ Call: TypeAlias = Callable[[], None]
 
 log = logging.getLogger(__name__)
 
+RETRY_FIRST: Final = 0.01
 RETRY_EVERY: Final = 0.2
-"""Seconds between two tries to write while the store fails."""
+"""Seconds until the first and between later tries to write while the store fails."""
 
 MAX_BATCH: Final = 2_000
 
@@ -84,6 +85,7 @@ class Writer:
         self._ended: Call = lambda: None
         self._thread = threading.Thread(target=self._work, name="awaitd-journal", daemon=True)
         self._db: apsw.Connection | None = None
+        self._pause = RETRY_FIRST
         self.error: str | None = None
         """Why the last commit failed; None while all is well."""
 
@@ -101,7 +103,7 @@ class Writer:
         self._queue.put(None)
 
     def _work(self) -> None:
-        while not self._closing:
+        while not self._done():
             batch = self._next_batch()
             if batch or self.error is not None:
                 self._write(batch)
@@ -112,12 +114,16 @@ class Writer:
             self._db.close(True)
         self._post(self._ended)
 
+    def _done(self) -> bool:
+        """When closing: all is written, or the store goes on failing."""
+        return self._closing and (self.error is None or self._pause >= RETRY_EVERY)
+
     def _next_batch(self) -> list[Write[Any]]:
         """What is kept and what has queued up; waits for the first, while failing not for long."""
         kept, self._kept = self._kept, []
         queued: list[Write[Any]] = []
         try:
-            self._take(queued, self._queue.get(timeout=RETRY_EVERY if self.error else None))
+            self._take(queued, self._queue.get(timeout=self._pause if self.error else None))
             while len(queued) < MAX_BATCH and not self._closing:
                 self._take(queued, self._queue.get_nowait())
         except queue.Empty:
@@ -150,6 +156,7 @@ class Writer:
         if self.error is not None:
             log.warning("the journal can be written again")
             self.error = None
+            self._pause = RETRY_FIRST
         self._answer(answers)
 
     def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Call]:
@@ -167,9 +174,12 @@ class Writer:
 
     def _failed(self, error: Exception) -> None:
         """Note the error, and roll back by closing."""
+        text = f"{type(error).__name__}: {error}"
         if self.error is None:
-            log.error("the journal cannot be written: %s", error)
-        self.error = f"{type(error).__name__}: {error}"
+            log.error("the journal cannot be written: %s", text)
+        else:
+            self._pause = min(2 * self._pause, RETRY_EVERY)
+        self.error = text
         if self._db is not None:
             self._db.close(True)
             self._db = None

@@ -22,7 +22,11 @@ def open_embedded(store: Path, puppets: Puppets, clock: WallClock) -> Callable[.
     """Opens the store again and again: `open_embedded(max_running=1)`."""
 
     def open_it(
-        folder: Path = store, *, without: tuple[str, ...] = (), **options: Any
+        folder: Path = store,
+        *,
+        puppets: Puppets = puppets,
+        without: tuple[str, ...] = (),
+        **options: Any,
     ) -> EmbeddedEngine:
         defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.5, "now": clock}
         config = EmbeddedConfig(folder=folder, **{**defaults, **options})

@@ -1,5 +1,6 @@
 """Stores that fail when a test says so, by SQLite's own hooks: no code of ours is replaced."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,10 @@ import apsw
 
 WRITER = "awaitd-journal"
 """The name of the thread that writes."""
+
+START = "UPDATE jobs SET version = ?, status = ?, attempt"
+CANCEL = "SELECT version, status, cancel_requested_at"
+"""How the statements begin that start an attempt, and that look at a job to be cancelled."""
 
 
 class Faults:
@@ -32,7 +37,7 @@ class Faults:
 
         def before(sql: str) -> None:
             if sql.startswith(at):
-                raise error
+                raise type(error)(*error.args)  # a new one, for each holds its traceback's frames
 
         self.before = before
 
@@ -77,3 +82,23 @@ def installed(faults: Faults) -> Iterator[Faults]:
 def disk_full() -> apsw.Error:
     """What SQLite says when the disk is full."""
     return apsw.FullError("database or disk is full")
+
+
+def hang(faults: Faults, at: str = "COMMIT") -> tuple[asyncio.Event, threading.Event]:
+    """Let a statement hang: the first event says that it does, the second lets it go on."""
+    hanging, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def before(sql: str) -> None:
+        if sql.startswith(at) and not go_on.is_set():
+            loop.call_soon_threadsafe(hanging.set)
+            assert go_on.wait(10)
+
+    faults.before = before
+    return hanging, go_on
+
+
+async def turns(count: int = 20) -> None:
+    """Let everything that is ready run, without time going on."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -1,0 +1,206 @@
+"""Each change depends on what the row says when it is made: nothing is overwritten."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import apsw
+import pytest
+
+from app.engines.embedded.changes import (
+    Cancelled,
+    Fail,
+    Finish,
+    Insert,
+    RemoveExpired,
+    RequestCancel,
+    Start,
+)
+from app.engines.embedded.migrations import migrate
+from app.engines.embedded.rows import CODES, row_of
+from app.jobs.ids import JobIds
+from app.jobs.models import ErrorType, Job, JobError
+from app.jobs.runner import Outcome
+from app.scheduler import Status, Step
+
+NOW = 1_800_000_000_000
+
+COMPLETE = Outcome(step=Step.COMPLETE, returned=b"1")
+RETRY = Outcome(step=Step.RETRY, error=JobError(ErrorType.TIMEOUT, "late"), retry_at=NOW + 9)
+
+JOB_ID = JobIds(lambda: NOW).next()
+
+
+@pytest.fixture
+def db() -> Iterator[apsw.Connection]:
+    """A journal with one pending job, of version 1 and key "k"."""
+    db = apsw.Connection(":memory:")
+    migrate(db)
+    insert(JOB_ID, "k").run(db)
+    yield db
+    db.close()
+
+
+def insert(job_id: UUID, key: str | None, owner: str | None = None) -> Insert:
+    """A new job."""
+    job = Job(
+        id=job_id,
+        task="a",
+        status=Status.PENDING,
+        version=1,
+        params=b"{}",
+        max_attempts=9,
+        run_at=NOW,
+        owner=owner,
+    )
+    return Insert(job_id, row_of(job), {}, key, None)
+
+
+def row(db: apsw.Connection) -> Any:
+    """The job's row."""
+    return db.execute("SELECT * FROM jobs").fetchone()
+
+
+def status(db: apsw.Connection) -> Status:
+    """The job's status."""
+    code = db.execute("SELECT status FROM jobs").get
+    return {code: status for status, code in CODES.items()}[code]
+
+
+def start(number: int, version: int) -> Start:
+    """The start of an attempt."""
+    return Start(JOB_ID, version, number, NOW)
+
+
+def finish(number: int, version: int, outcome: Outcome = COMPLETE) -> Finish:
+    """The end of an attempt."""
+    return Finish(JOB_ID, version, number, NOW, outcome)
+
+
+def fail(version: int) -> Fail:
+    """The failure of a job that never started."""
+    return Fail(JOB_ID, version, NOW, JobError(ErrorType.UNKNOWN_TASK, "gone"))
+
+
+def cancel(version: int, if_version: int | None = None) -> RequestCancel:
+    """A cancel at a time of its own."""
+    return RequestCancel(JOB_ID, version, NOW + version, if_version)
+
+
+def unchanged(db: apsw.Connection, change: Any) -> None:
+    """A change that comes too late has no effect, and says so at once and after a crash."""
+    before = row(db)
+    assert change.run(db) is None
+    assert row(db) == before
+    assert change.happened(db) is None
+
+
+def test_key(db: apsw.Connection) -> None:
+    """Whatever else goes wrong, the journal has one job for each key of an owner."""
+    ids = JobIds(lambda: NOW + 1)
+    for key, owner in ((None, None), (None, None), ("k", "ann"), ("other", None)):
+        insert(ids.next(), key, owner).run(db)
+    for owner in (None, "ann"):
+        with pytest.raises(apsw.ConstraintError):
+            insert(ids.next(), "k", owner).run(db)
+
+
+def test_start(db: apsw.Connection) -> None:
+    """An attempt starts once, and only as the next one."""
+    unchanged(db, start(2, 2))
+    started = start(1, 2).run(db)
+    assert started is not None
+    assert (started.status, started.attempt, started.version) == (Status.RUNNING, 1, 2)
+    assert start(1, 2).happened(db) == started
+    unchanged(db, start(1, 3))
+    unchanged(db, start(2, 3))
+
+
+def test_finish(db: apsw.Connection) -> None:
+    """An attempt ends once, and none but the one that runs."""
+    unchanged(db, finish(1, 2))
+    start(1, 2).run(db)
+    unchanged(db, finish(2, 3))
+    assert finish(1, 3).run(db) is Status.COMPLETED
+    assert finish(1, 3).happened(db) is Status.COMPLETED
+    unchanged(db, finish(1, 4, RETRY))
+
+
+def test_successor(db: apsw.Connection) -> None:
+    """What an attempt says after its successor has begun is not heard."""
+    start(1, 2).run(db)
+    assert finish(1, 3, RETRY).run(db) is Status.PENDING
+    unchanged(db, finish(1, 4))
+    start(2, 5).run(db)
+    unchanged(db, finish(1, 6))
+    assert status(db) is Status.RUNNING
+
+
+def test_fail(db: apsw.Connection) -> None:
+    """Only a pending job fails without a start."""
+    start(1, 2).run(db)
+    unchanged(db, fail(3))
+    finish(1, 4, RETRY).run(db)
+    assert fail(5).happened(db) is None
+    assert fail(5).run(db) is Status.FAILED
+    assert fail(5).happened(db) is Status.FAILED
+    unchanged(db, fail(6))
+    unchanged(db, start(2, 6))
+
+
+def test_cancel_comes_first(db: apsw.Connection) -> None:
+    """With a cancel on record every outcome of the attempt is the end, a retry too."""
+    start(1, 2).run(db)
+    assert cancel(3).run(db) == Cancelled(Status.RUNNING)
+    assert finish(1, 4, RETRY).run(db) is Status.CANCELLED
+    assert db.execute("SELECT result, error FROM jobs").fetchone() == (None, None)
+    unchanged(db, start(2, 5))
+
+
+def test_cancel_of_a_pending_job(db: apsw.Connection) -> None:
+    """A pending job ends with its cancel."""
+    assert cancel(2).run(db) == Cancelled(Status.CANCELLED)
+    assert cancel(2).happened(db) == Cancelled(Status.CANCELLED)
+    unchanged(db, start(1, 3))
+    unchanged(db, fail(3))
+
+
+def test_second_cancel(db: apsw.Connection) -> None:
+    """A second cancel, and one of a finished job, finds what there is and changes nothing."""
+    start(1, 2).run(db)
+    cancel(3).run(db)
+    before = row(db)
+    assert cancel(4).run(db) == Cancelled(Status.RUNNING)
+    assert row(db) == before
+    finish(1, 5).run(db)
+    before = row(db)
+    assert cancel(6).run(db) == Cancelled(Status.CANCELLED)
+    assert row(db) == before
+
+
+def test_cancel_of_another_version(db: apsw.Connection) -> None:
+    """A cancel of another version changes nothing, even if the job changed in the same commit."""
+    start(1, 2).run(db)
+    missed = cancel(3, if_version=1)
+    assert missed.run(db) == Cancelled(Status.RUNNING, matched=False)
+    finish(1, 4).run(db)
+    assert missed.happened(db) is None
+    assert status(db) is Status.COMPLETED
+
+
+def test_cancel_of_no_job(db: apsw.Connection) -> None:
+    """A job that is not there cannot be cancelled, nor one that shares half of its id."""
+    other = RequestCancel(UUID(int=JOB_ID.int ^ 1), 2, NOW, None)
+    assert other.run(db) is None
+    assert other.happened(db) is None
+    assert status(db) is Status.PENDING
+
+
+def test_removal_is_repeated(db: apsw.Connection) -> None:
+    """A removal of unknown fate is done again, which does no harm."""
+    start(1, 2).run(db)
+    finish(1, 3).run(db)
+    removal = RemoveExpired(NOW + 1, NOW + 1, 10)
+    assert removal.run(db) == 1
+    assert removal.happened(db) is None
+    assert removal.run(db) == 0
