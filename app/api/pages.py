@@ -42,9 +42,10 @@ def link_to_next(page: Page[Job], limit: int, request: Request) -> dict[str, str
 
 def _limit_of(text: str) -> int:
     """The size of a page: clamped above; raises `Problem` for what is no positive number."""
-    if not (text.isascii() and text.isdigit() and text.strip("0")):
+    digits = text.lstrip("0")
+    if not (digits.isascii() and digits.isdigit()):
         raise Problem("invalid-parameter", f"limit is a whole number from 1 to {MAX_LIMIT}")
-    return MAX_LIMIT if len(text) > 9 else min(int(text), MAX_LIMIT)
+    return MAX_LIMIT if len(digits) > 3 else min(int(digits), MAX_LIMIT)
 
 
 def _cursor_of(job_id: UUID) -> str:

@@ -151,9 +151,11 @@ def test_a_second_signal_ends_the_grace(
     server.submit("wait_for_file", path=str(gate))
     send(server)
     assert server.process is not None
+    began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     while not closed(server):
         pass
+    assert time.monotonic() - began < 10
     open_gate(gate, "in time")
     assert server.wait() == 0
 
