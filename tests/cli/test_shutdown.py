@@ -66,7 +66,7 @@ def test_it_drains_while_jobs_run(start_server: Callable[..., Server], tmp_path:
     client, key = server.client, {"Idempotency-Key": "known"}
     running = server.submit("wait_for_file", path=str(gate), headers=key)
     body = {"task": "count_runs", "params": {"path": str(tmp_path / "runs")}}
-    delayed = client.post("/jobs", json={**body, "delay": 0.2}).json()
+    delayed = client.post("/jobs", json={**body, "delay": 1}).json()
     waiter = Waiter(server.url, running)
 
     send(server)
