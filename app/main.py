@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import docs, health, jobs, problems, tasks
+from app.api import docs, health, inspection, jobs, problems, stats, streams, tasks
 from app.api.errors import add_error_handlers
 from app.api.openapi import openapi_of
 from app.api.requests import ApiState
@@ -81,7 +81,7 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
         engine, registry, max_body_size=settings.max_body_size, max_wait=settings.max_wait
     )
     add_error_handlers(app)
-    for module in (jobs, tasks, health, problems, docs):
+    for module in (jobs, inspection, streams, tasks, stats, health, problems, docs):
         app.include_router(module.router)
     return app
 

@@ -95,20 +95,35 @@ install_test_tools() {
     pip_install --require-hashes --requirement "$root/tests/requirements.lock"
 }
 
+# Into an environment and a node_modules of their own: what makes clients of the API.
+install_client_tools() {
+    local tools=$venv/clients
+    "$venv/bin/python" -m venv --clear --without-pip "$tools"
+    PIP_PYTHON=$tools pip_install --require-hashes --requirement tests/clients/requirements.lock
+    cp tests/clients/{.npmrc,package.json,package-lock.json} "$tools"
+    (cd "$tools" && npm ci --loglevel=error </dev/null >/dev/null)
+}
+
 prepare() {
     is_usable || make_venv
     cd "$root"
     once awaitd requirements.lock pyproject.toml app/__init__.py -- install_awaitd
-    [[ $1 == awaitd ]] || once tests tests/requirements.lock -- install_test_tools
+    if [[ " $* " == *" tests "* ]]; then
+        once tests tests/requirements.lock -- install_test_tools
+    fi
+    if [[ " $* " == *" clients "* ]]; then
+        once clients tests/clients/{requirements.lock,package.json,package-lock.json,.npmrc} -- \
+            install_client_tools
+    fi
 }
 
-# prepare_venv awaitd|tests: makes or updates the environment; one process at a time.
+# prepare_venv awaitd [tests] [clients]: makes or updates the environment; one process at a time.
 prepare_venv() {
     (
         if command -v flock >/dev/null && ! flock --nonblock 9; then
             say "waiting for another process that prepares $venv"
             flock 9
         fi
-        prepare "$1" 9<&-
+        prepare "$@" 9<&-
     ) 9<"$root"
 }

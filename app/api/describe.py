@@ -7,12 +7,15 @@ from typing import Annotated, Any, Final, TypeAlias
 from fastapi import Path
 from pydantic import BaseModel
 
+from app.api import patterns
 from app.api.problem_types import PROBLEMS, ProblemType
-from app.api.samples import SAMPLES
+from app.api.samples import EVENTS, SAMPLES
 
 Responses = dict[int | str, dict[str, Any]]
 
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+_STATUS: Final = {"$ref": "#/components/schemas/Status"}
+_LABEL: Final = {"type": "string", "pattern": patterns.LABEL_FILTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Answer:
     headers: Sequence[str] = ()
 
 
-def _header(name: str, description: str, example: str) -> dict[str, Any]:
-    return _parameter("header", name, description, {"type": "string"}, example)
+def _header(name: str, description: str, example: str, **schema: Any) -> dict[str, Any]:
+    return _parameter("header", name, description, {"type": "string", **schema}, example)
 
 
 def _parameter(
@@ -42,12 +45,24 @@ def _parameter(
     }
 
 
+def _filter(name: str, description: str, schema: dict[str, Any], example: str) -> dict[str, Any]:
+    """A query parameter that may be repeated."""
+    array = {"type": "array", "items": schema, "maxItems": patterns.MAX_REPEATED}
+    return _parameter("query", name, description, array, [example])
+
+
+def _time(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "format": "date-time"}
+    return _parameter("query", name, description, schema, "2026-11-22T10:00:00Z")
+
+
 _PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "idempotency_key": _header(
         "Idempotency-Key",
         "1 to 255 visible characters. The same key with the same body finds the same job again, "
         "so that a submission can be repeated without harm. Remembered as long as the job.",
         "order-42",
+        pattern=patterns.IDEMPOTENCY_KEY,
     ),
     "prefer": _header(
         "Prefer",
@@ -72,6 +87,24 @@ _PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "if_match": _header(
         "If-Match", "The `ETag` of an earlier answer: 412 if the job has changed since.", '"17"'
     ),
+    "validate_only": _parameter(
+        "query",
+        "validate_only",
+        "`true`: check the submission and create nothing.",
+        {"type": "boolean", "default": False},
+        True,
+    ),
+    "last_event_id": _header(
+        "Last-Event-ID",
+        "The last `id` that was received: the stream goes on after it.",
+        "17",
+        pattern=patterns.EVENT_ID,
+    ),
+    "status": _filter("status", "Jobs of this status.", _STATUS, "running"),
+    "task": _filter("task", "Jobs of this task.", {"type": "string"}, "sleep"),
+    "label": _filter("label", "Jobs with this label, as name:value.", _LABEL, "order:42"),
+    "created_after": _time("created_after", "Jobs submitted at this time or later."),
+    "created_before": _time("created_before", "Jobs submitted before this time."),
     "limit": _parameter(
         "query",
         "limit",
@@ -83,7 +116,7 @@ _PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
         "query",
         "cursor",
         "`next` of the page before.",
-        {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+        {"type": "string", "pattern": patterns.CURSOR},
         "AZnSoHscdwAPLipBwH3lEg",
     ),
 }
@@ -110,6 +143,14 @@ JobId: TypeAlias = Annotated[
     str, Path(description="The job's id, a UUIDv7.", json_schema_extra={"format": "uuid"})
 ]
 """As the document shows it; what is no UUID is a job that is not found."""
+
+ProblemSlug: TypeAlias = Annotated[
+    str,
+    Path(
+        description="The last part of a problem's `type`.",
+        json_schema_extra={"enum": list(PROBLEMS)},
+    ),
+]
 
 _RETRIED: Final = frozenset(
     {"job-not-finished", "queue-full", "store-full", "shutting-down", "store-unavailable"}
@@ -145,6 +186,16 @@ def answers(successes: Mapping[int, Answer], *problems: str) -> Responses:
     """The responses of a route: those that went well, and its problems by slug."""
     responses: Responses = {status: _response(answer) for status, answer in successes.items()}
     return responses | _problems(*problems, "internal-error")
+
+
+def streaming(*problems: str, ends: str = "") -> Responses:
+    """The responses of a route that answers with server-sent events."""
+    stream = {
+        "description": "Events, for as long as there are any.",
+        # No type: some read the schema as one of the whole text, others as one of each event.
+        "content": {"text/event-stream": {"schema": {}, "example": EVENTS}},
+    }
+    return {200: stream} | answers({204: Answer(ends)} if ends else {}, *problems)
 
 
 def with_job_links(responses: Responses, status: int) -> Responses:

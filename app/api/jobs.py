@@ -1,5 +1,6 @@
 """Jobs: submit, read, list and cancel."""
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -10,11 +11,13 @@ from app.api import describe, schemas
 from app.api.body import read_json_object
 from app.api.conditions import etag_of, is_known, version_required
 from app.api.describe import Answer
+from app.api.filters import REPEATABLE
 from app.api.pages import link_to_next, page_json, query_of
 from app.api.preferences import Preferences
 from app.api.problems import Problem
 from app.api.render import error_members, job_json, job_path
 from app.api.requests import (
+    flag,
     job_id_in_path,
     preferences,
     require_known_query,
@@ -25,6 +28,9 @@ from app.api.requests import (
 from app.api.submission import new_job
 from app.jobs.models import Job
 from app.scheduler import Status
+
+LONGEST_RETRY: Final = 60
+"""Seconds that `Retry-After` asks for at most: jobs may end sooner than their like."""
 
 _PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
 
@@ -51,12 +57,15 @@ router = APIRouter(tags=["jobs"])
                     ("completed", "failed"),
                     ("Location", *describe.OF_JOB, "Idempotent-Replayed"),
                 ),
+                204: Answer("With `validate_only=true`: it would be accepted."),
             },
             "invalid-json",
             "invalid-idempotency-key",
             "invalid-parameter",
             "payload-too-large",
             "unsupported-media-type",
+            "job-not-found",
+            "job-expired",
             "unknown-task",
             "invalid-params",
             "idempotency-key-reused",
@@ -67,19 +76,25 @@ router = APIRouter(tags=["jobs"])
         ),
         202,
     ),
-    openapi_extra=describe.parameters("idempotency_key", "prefer", "traceparent"),
+    openapi_extra=describe.parameters("validate_only", "idempotency_key", "prefer", "traceparent"),
 )
 async def submit_job(request: Request) -> Response:
     """Run a task in the background.
 
     The job is durable before the answer leaves. The answer is 202 while it has not finished, and
-    200 when it has: it was waited for with `Prefer: wait=n`, or its key was known.
+    200 when it has: it was waited for with `Prefer: wait=n`, or its key was known. With
+    `validate_only=true` nothing is created, and the answer is 204 or what is wrong.
     """
-    require_known_query(request)
+    require_known_query(request, "validate_only")
     state = state_of(request)
     wanted = preferences(request)
+    dry = flag(request, "validate_only")
     body, parsed = await read_json_object(request, state.max_body_size)
-    submitted = await state.engine.submit(new_job(body, parsed, request))
+    new = new_job(body, parsed, request)
+    if dry:
+        await state.engine.check(new)
+        return Response(None, 204, _PRIVATE)
+    submitted = await state.engine.submit(new)
     job = await waited_for(submitted.job, request, wanted.wait)
     headers = {"Location": job_path(job.id, root_of(request))}
     if submitted.replayed:
@@ -103,13 +118,18 @@ async def submit_job(request: Request) -> Response:
         "invalid-parameter",
         "invalid-cursor",
     ),
-    openapi_extra=describe.parameters("limit", "cursor"),
+    openapi_extra=describe.parameters(
+        *REPEATABLE, "created_after", "created_before", "limit", "cursor"
+    ),
 )
 async def list_jobs(request: Request) -> Response:
-    """The jobs there are, in pages that stay as they are while further jobs arrive."""
-    query = query_of(request)
-    page = await state_of(request).engine.list(query)
-    headers = _PRIVATE | link_to_next(page, query.limit, request)
+    """The jobs there are, in pages that stay as they are while further jobs arrive.
+
+    The same filter repeated means any of its values; different filters, and several labels, have
+    to fit all. A rare combination may give a short page whose `next` goes on.
+    """
+    page = await state_of(request).engine.list(query_of(request))
+    headers = _PRIVATE | link_to_next(page, request)
     return Response(page_json(page, root_of(request)), 200, headers, "application/json")
 
 
@@ -180,7 +200,7 @@ async def get_result(job_id: describe.JobId, request: Request) -> Response:
     wanted = replace(preferences(request), minimal=False)
     job = await state_of(request).engine.get(job_id_in_path(job_id))
     job = await waited_for(job, request, wanted.wait)
-    headers = _headers(job, wanted) | {"Job-Status": job.status}
+    headers = _headers(job, request, wanted) | {"Job-Status": job.status}
     if job.result is None:
         raise _no_result(job, headers)
     return Response(job.result, 200, headers, "application/json")
@@ -234,7 +254,7 @@ def _answer(
     """The job; 304 has no body."""
     body = b"" if status == 304 else job_json(job, minimal=wanted.minimal, root=root_of(request))
     tag = etag_of(job, minimal=wanted.minimal)
-    headers = {**_headers(job, wanted), "ETag": tag, **headers}
+    headers = {**_headers(job, request, wanted), "ETag": tag, **headers}
     return Response(body, status, headers, "application/json")
 
 
@@ -242,13 +262,14 @@ def _monitored(job: Job) -> int:
     return 200 if job.done else 202
 
 
-def _headers(job: Job, wanted: Preferences) -> dict[str, str]:
+def _headers(job: Job, request: Request, wanted: Preferences) -> dict[str, str]:
     """Of every answer about one job."""
     headers = dict(_PRIVATE)
     if wanted.applied:
         headers["Preference-Applied"] = wanted.applied
     if not job.done:
-        headers["Retry-After"] = "1"
+        expected = state_of(request).engine.expected(job)
+        headers["Retry-After"] = str(min(max(1, math.ceil(expected or 0)), LONGEST_RETRY))
     return headers
 
 

@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
 
+from app.api.filters import REPEATABLE, filters_of
 from app.api.problems import Problem
 from app.api.render import job_json
 from app.api.requests import require_known_query, root_of
@@ -19,10 +21,12 @@ DEFAULT_LIMIT: Final = 50
 
 def query_of(request: Request) -> JobQuery:
     """The jobs that a request asks for; raises `Problem`."""
-    require_known_query(request, "limit", "cursor")
+    known = ("created_after", "created_before", "limit", "cursor")
+    require_known_query(request, *known, repeatable=REPEATABLE)
     limit = _limit_of(request.query_params.get("limit", str(DEFAULT_LIMIT)))
     cursor = request.query_params.get("cursor")
-    return JobQuery(limit=limit, before=None if cursor is None else _job_id_of(cursor))
+    before = None if cursor is None else _job_id_of(cursor)
+    return replace(filters_of(request), limit=limit, before=before)
 
 
 def page_json(page: Page[Job], root: str = "") -> bytes:
@@ -32,11 +36,12 @@ def page_json(page: Page[Job], root: str = "") -> bytes:
     return b'{"items":[%s],"next":%s}' % (items, following)
 
 
-def link_to_next(page: Page[Job], limit: int, request: Request) -> dict[str, str]:
-    """The header `Link`, where a page follows."""
+def link_to_next(page: Page[Job], request: Request) -> dict[str, str]:
+    """The header `Link`, where a page follows: the same query with another cursor."""
     if page.next is None:
         return {}
-    query = urlencode({"limit": limit, "cursor": _cursor_of(page.next)})
+    items = [item for item in request.query_params.multi_items() if item[0] != "cursor"]
+    query = urlencode([*items, ("cursor", _cursor_of(page.next))])
     return {"Link": f'<{root_of(request)}/jobs?{query}>; rel="next"'}
 
 

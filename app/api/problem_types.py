@@ -53,7 +53,7 @@ _TABLE: Final = (
         400,
         "The body is not valid JSON",
         "The body is not one JSON object in UTF-8, without duplicate keys, NaN or infinities, at "
-        "most 64 levels deep, with integers of at most 64 bits.",
+        "most 64 levels deep, with integers of at most 4,300 digits.",
         "Send valid JSON; `detail` says what was found.",
         "the body is not valid JSON: an object has the same key twice",
     ),
@@ -157,6 +157,15 @@ _TABLE: Final = (
         "Submit again if it is wanted after all.",
         "it was cancelled",
         {**_JOB, "error": None},
+    ),
+    ProblemType(
+        "job-not-running",
+        409,
+        "The job is not running",
+        "Only a running coroutine awaits anywhere.",
+        "Look again while it runs; `GET /jobs/{id}` shows its status.",
+        "the job is completed",
+        _JOB,
     ),
     ProblemType(
         "precondition-failed",

@@ -64,7 +64,7 @@ router = APIRouter(tags=["problems"])
         {200: Answer("The kind of problem.", schemas.ProblemType, ("problem-type",))}, "not-found"
     ),
 )
-async def get_problem(slug: str, request: Request) -> Response:
+async def get_problem(slug: describe.ProblemSlug, request: Request) -> Response:
     """The page behind the `type` of a problem."""
     kind = PROBLEMS.get(slug)
     if kind is None:

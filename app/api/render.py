@@ -1,19 +1,11 @@
 """From a job to the bytes of an answer. Params and result are JSON already and pass as they are."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from app.jobs.models import Attempt, Job, JobError, Millis
+from app.api.times import rfc3339
+from app.jobs.models import Attempt, Job, JobError
 from app.jobs.texts import to_json
-
-
-def rfc3339(time: Millis | None) -> str | None:
-    """A time as clients see it: UTC with milliseconds."""
-    if time is None:
-        return None
-    seconds, millis = divmod(time, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
@@ -47,7 +39,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
 def links_of(job: Job, root: str = "") -> dict[str, str]:
     """Where the job is and what hangs on it."""
     self = job_path(job.id, root)
-    return {"self": self, "result": f"{self}/result"}
+    return {"self": self, "result": f"{self}/result", "events": f"{self}/events"}
 
 
 def job_path(job_id: UUID, root: str = "") -> str:

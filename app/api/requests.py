@@ -1,6 +1,7 @@
 """What every route asks of its request."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import Request
@@ -55,15 +56,24 @@ def job_id_in_path(job_id: str) -> UUID:
     return found
 
 
-def require_known_query(request: Request, *known: str) -> None:
+def require_known_query(request: Request, *known: str, repeatable: Sequence[str] = ()) -> None:
     """Refuse a query parameter that the route does not know or that repeats; raises `Problem`."""
     names = [name for name, _ in request.query_params.multi_items()]
-    if unknown := sorted(set(names) - set(known)):
-        there_are = f"; there are {', '.join(known)}" if known else ""
+    there = (*known, *repeatable)
+    if unknown := sorted(set(names) - set(there)):
+        there_are = f"; there are {', '.join(there)}" if there else ""
         detail = f"there is no query parameter {unknown[0]!r}{there_are}"
         raise Problem("invalid-parameter", detail)
     if repeated := [name for name in known if names.count(name) > 1]:
         raise Problem("invalid-parameter", f"{repeated[0]} is given more than once")
+
+
+def flag(request: Request, name: str) -> bool:
+    """A query parameter that is `true` or `false`, by default false; raises `Problem`."""
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise Problem("invalid-parameter", f"{name} is true or false")
+    return text == "true"
 
 
 async def waited_for(job: Job, request: Request, seconds: float, since: int | None = None) -> Job:

@@ -1,5 +1,6 @@
 """Answers as the OpenAPI document shows them, by the name of their component."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -54,10 +55,35 @@ _RUNNING: Final[dict[str, Any]] = {
     "finished_at": None,
     "expires_at": None,
     "cancel_requested_at": None,
-    "links": {"self": f"/jobs/{_ID}", "result": f"/jobs/{_ID}/result"},
+    "links": {
+        "self": f"/jobs/{_ID}",
+        "result": f"/jobs/{_ID}/result",
+        "events": f"/jobs/{_ID}/events",
+    },
 }
 
 _COMPLETED: Final = _ended("completed", result=2.0)
+
+_SUMMARY: Final = {name: _COMPLETED[name] for name in _COMPLETED if name not in _LARGE}
+
+EVENTS: Final = f"""\
+event: progress
+data: {json.dumps({"job": _ID, "fraction": 0.4, "message": "12 of 30 pages"})}
+
+id: 17
+event: done
+data: {json.dumps(_SUMMARY)}
+
+"""
+"""The end of a stream of one job."""
+
+_NUMBERS: Final = {"pending": 0, "running": 2, "completed": 40, "failed": 1, "cancelled": 0}
+_DURATIONS: Final = {"p50": 2.01, "p90": 2.4, "p99": 8.7}
+_PERIOD: Final = {
+    "start": "2026-11-22T10:00:00.000Z",
+    "ended": {"completed": 40, "failed": 1},
+    "durations": _DURATIONS,
+}
 
 _TASK: Final[dict[str, Any]] = {
     "name": "sleep",
@@ -75,6 +101,7 @@ _TASK: Final[dict[str, Any]] = {
     "max_attempts": 1,
     "max_running": None,
     "priority": 0,
+    "figures": {"jobs": _NUMBERS, "durations": _DURATIONS},
 }
 
 _READY: Final[dict[str, Any]] = {
@@ -106,12 +133,32 @@ SAMPLES: Final[Mapping[str, Any]] = {
     ),
     "cancelled": _ended("cancelled", cancel_requested_at="2026-11-22T10:00:01.250Z"),
     "page": {
-        "items": [{name: _COMPLETED[name] for name in _COMPLETED if name not in _LARGE}],
+        "items": [_SUMMARY],
         "next": "AZnSoHscdwAPLipBwH3lEg",
     },
     "result": {"greeting": "hello", "to": ["you", "me"]},
     "tasks": {"items": [_TASK]},
     "task": _TASK,
+    "logs": {
+        "items": [{"time": "2026-11-22T10:00:01.000Z", "message": "4 of 10 pages", "attempt": 1}]
+    },
+    "stack": {
+        "frames": [
+            {"function": "sleep", "file": "app/tasks/basics.py", "line": 22},
+            {"function": "sleep", "file": "asyncio/tasks.py", "line": 649},
+        ]
+    },
+    "stats": {
+        "engine": "embedded",
+        "workers": 1,
+        "since": "2026-11-22T09:00:00.000Z",
+        "jobs": _NUMBERS,
+        "slots": {"taken": 2, "limit": 1000},
+        "oldest_pending": None,
+        "loop_lag": 0.0004,
+        "minutes": [_PERIOD],
+        "quarter_hours": [_PERIOD],
+    },
     "alive": {"status": "alive"},
     "ready": _READY,
     "not-ready": _READY | {"status": "not-ready", "reason": "shutting down"},

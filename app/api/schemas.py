@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from app.api import patterns
 from app.jobs.models import ErrorType
 from app.scheduler import Status
 
@@ -14,6 +15,30 @@ def _without_defaults(schema: dict[str, Any]) -> None:
     """Members that are not always there have no default: they are absent."""
     for member in schema["properties"].values():
         member.pop("default", None)
+
+
+class Labels(RootModel[dict[str, str]]):
+    """Names and values of the caller's own, kept with the job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "maxProperties": patterns.MAX_LABELS,
+            "propertyNames": {"pattern": patterns.LABEL_NAME},
+            "additionalProperties": {"type": "string", "pattern": patterns.LABEL_VALUE},
+        }
+    )
+
+
+class Params(RootModel[dict[str, Any]]):
+    """The parameters of a task, by name."""
+
+
+class JsonSchema(RootModel[dict[str, Any]]):
+    """A JSON Schema, draft 2020-12."""
+
+
+class Counts(RootModel[dict[str, int]]):
+    """How many there are, by name."""
 
 
 class JobError(BaseModel):
@@ -46,6 +71,7 @@ class Links(BaseModel):
 
     self: str
     result: str
+    events: str
 
 
 class JobSummary(BaseModel):
@@ -60,7 +86,7 @@ class JobSummary(BaseModel):
         Field(description="Why it failed, or what the clean-up after its cancel raised."),
     ]
     progress: Progress | None
-    labels: dict[str, str]
+    labels: Labels
     priority: int
     attempt: Annotated[int, Field(ge=0, description="0 before the first start.")]
     max_attempts: Annotated[int, Field(ge=1)]
@@ -79,7 +105,7 @@ class Job(JobSummary):
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
-    params: Annotated[dict[str, Any], Field(description="As submitted.")] = {}
+    params: Annotated[Params, Field(description="As submitted.")] = Params({})
     result: Annotated[Any, Field(description="What the coroutine returned.")] = None
     attempts: Annotated[list[Attempt], Field(description="All so far, the first one first.")] = []
 
@@ -128,19 +154,94 @@ class ProblemType(BaseModel):
     remedy: str
 
 
+class Durations(BaseModel):
+    """The seconds that half, nine in ten and 99 in a hundred attempts stayed below."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class TaskFigures(BaseModel):
+    """How many jobs of a task there are, and how long its last completed ones ran."""
+
+    jobs: Annotated[Counts, Field(description="By status.")]
+    durations: Durations | None
+
+
+class Period(BaseModel):
+    """The jobs that ended within one period."""
+
+    start: datetime
+    ended: Annotated[Counts, Field(description="By status.")]
+    durations: Durations | None
+
+
+class Slots(BaseModel):
+    """How many jobs run, and how many may."""
+
+    taken: int
+    limit: int
+
+
+class Stats(BaseModel):
+    """The service at a glance."""
+
+    engine: str
+    workers: int
+    since: Annotated[datetime, Field(description="Since when ends are counted.")]
+    jobs: Annotated[Counts, Field(description="By status.")]
+    slots: Slots
+    oldest_pending: Annotated[
+        datetime | None, Field(description="When the pending job submitted first was.")
+    ]
+    loop_lag: Annotated[float, Field(description="Seconds the event loop was last late by.")]
+    minutes: Annotated[list[Period], Field(description="Of the last hour, oldest first.")]
+    quarter_hours: Annotated[list[Period], Field(description="Of the last day, oldest first.")]
+
+
+class LogLine(BaseModel):
+    """One line that a coroutine wrote."""
+
+    time: datetime
+    message: str
+    attempt: int
+
+
+class Logs(BaseModel):
+    """The last lines that a job's coroutine wrote."""
+
+    items: list[LogLine]
+
+
+class StackFrame(BaseModel):
+    """One function of the chain of awaits."""
+
+    function: str
+    file: Annotated[str, Field(description="Relative to its package.")]
+    line: int
+
+
+class Stack(BaseModel):
+    """Where a running coroutine awaits, outermost first."""
+
+    frames: list[StackFrame]
+
+
 class Task(BaseModel):
     """A named coroutine function that jobs can run."""
 
     name: str
     summary: str
     description: str
-    params_schema: Annotated[dict[str, Any], Field(description="JSON Schema of `params`.")]
-    result_schema: Annotated[dict[str, Any], Field(description="JSON Schema of `result`.")]
-    example: Annotated[dict[str, Any], Field(description="Params to start from.")]
+    params_schema: Annotated[JsonSchema, Field(description="Of `params`.")]
+    result_schema: Annotated[JsonSchema, Field(description="Of `result`.")]
+    example: Annotated[Params, Field(description="To start from.")]
     timeout: Annotated[float | None, Field(description="Seconds one attempt may take.")]
     max_attempts: Annotated[int, Field(description="How often one job may be started.")]
     max_running: Annotated[int | None, Field(description="How many of its jobs run at once.")]
     priority: Annotated[int, Field(description="Of its jobs, where a submission names none.")]
+    figures: TaskFigures
 
 
 class TaskList(BaseModel):
@@ -164,5 +265,5 @@ class Ready(BaseModel):
     pending: int
     running: int
     unknown_tasks: Annotated[
-        dict[str, int], Field(description="Pending jobs whose task is not there, by task.")
+        Counts, Field(description="Pending jobs whose task is not there, by task.")
     ]

@@ -5,6 +5,7 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import Request
 from pydantic import (
@@ -15,56 +16,38 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
-    WithJsonSchema,
 )
 
+from app.api import patterns
 from app.api.problems import Problem
+from app.api.times import require_rfc3339
 from app.jobs.admission import MAX_DELAY
 from app.jobs.errors import InvalidParams
 from app.jobs.models import NewJob
-from app.jobs.signature import param_errors
+from app.jobs.signature import param_errors, validate_json
 from app.jobs.texts import to_json
-
-MAX_LABELS: Final = 32
-
-_LABEL_NAME: Final = r"^[A-Za-z0-9_./-]{1,64}$"
-_LABEL_VALUE: Final = r"^[^\x00-\x1f\x7f]{0,255}$"
-_LABELS_SCHEMA: Final = {
-    "type": "object",
-    "maxProperties": MAX_LABELS,
-    "propertyNames": {"pattern": _LABEL_NAME},
-    # Generators of clients know this one, not the `patternProperties` of pydantic's own schema.
-    "additionalProperties": {"type": "string", "pattern": _LABEL_VALUE},
-}
 
 Labels = Annotated[
     dict[
-        Annotated[str, StringConstraints(pattern=_LABEL_NAME)],
-        Annotated[str, StringConstraints(pattern=_LABEL_VALUE)],
+        Annotated[str, StringConstraints(pattern=patterns.LABEL_NAME)],
+        Annotated[str, StringConstraints(pattern=patterns.LABEL_VALUE)],
     ],
-    Field(max_length=MAX_LABELS),
-    WithJsonSchema(_LABELS_SCHEMA),
+    Field(max_length=patterns.MAX_LABELS),
 ]
 Seconds = Annotated[float, Field(ge=0, le=MAX_DELAY)]
 
-_TIME: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY: Final = re.compile(patterns.IDEMPOTENCY_KEY)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-def _rfc3339(value: Any) -> Any:
-    """Let only RFC 3339 through: pydantic would take a Unix time as well, even as text."""
-    if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise ValueError("give a time as RFC 3339 has it, such as 2027-01-31T09:30:00Z")
-    return value
 
 
 Time = Annotated[
     AwareDatetime,
-    Field(lt=datetime(9999, 1, 1, tzinfo=UTC), strict=False),
-    BeforeValidator(_rfc3339),
+    Field(
+        lt=datetime(9999, 1, 2, tzinfo=UTC),
+        strict=False,
+        json_schema_extra={"pattern": patterns.RUN_AT},
+    ),
+    BeforeValidator(require_rfc3339),  # pydantic would take a Unix time as well, even as text
 ]
 
 
@@ -73,10 +56,23 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    task: Annotated[str, Field(description="The name of a task, as `GET /tasks` lists them.")]
+    task: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="The name of a task, as `GET /tasks` lists them; a copy may do without.",
+        ),
+    ] = ""
     params: Annotated[
         dict[str, Any], Field(default_factory=dict, description="The task's parameters by name.")
     ]
+    copy_of: Annotated[
+        UUID | None,
+        Field(
+            strict=False,
+            description="An earlier job, whose task and params count where none are given.",
+        ),
+    ] = None
     priority: Annotated[
         int | None,
         Field(
@@ -120,14 +116,15 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request) -> NewJob:
     """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
     try:
         # From the bytes, for JSON has no dates: strict is stricter with Python's values.
-        envelope = Submission.model_validate_json(body)
+        envelope = validate_json(Submission, body)
     except ValidationError as error:
         raise InvalidParams(param_errors(error, "", parsed)) from error
     key = idempotency_key(request)
     run_at = envelope.run_at
     return NewJob(
         task=envelope.task,
-        params=to_json(parsed.get("params", {})),
+        params=to_json(parsed["params"]) if "params" in parsed else None,
+        copy_of=envelope.copy_of,
         priority=envelope.priority,
         delay=envelope.delay,
         run_at=None if run_at is None else round(run_at.timestamp() * 1000),
@@ -146,12 +143,10 @@ def idempotency_key(request: Request) -> str | None:
     if not lines:
         return None
     key = lines[0].strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':
-        key = key[1:-1]
     if len(lines) > 1 or not _KEY.fullmatch(key):
         detail = "Idempotency-Key is 1 to 255 visible ASCII characters, sent once"
         raise Problem("invalid-idempotency-key", detail)
-    return key
+    return key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
 
 
 def fingerprint(parsed: dict[str, Any]) -> bytes:

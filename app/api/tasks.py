@@ -1,6 +1,7 @@
 """Tasks: what can be run."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -10,8 +11,13 @@ from app.api.describe import Answer
 from app.api.examples import example_of
 from app.api.problems import Problem
 from app.api.requests import require_known_query, state_of
+from app.api.stats import quantiles
+from app.jobs.figures import TaskFigures
 from app.jobs.registry import Task
 from app.jobs.texts import to_json
+from app.scheduler import Status
+
+_NONE: Final = TaskFigures(dict.fromkeys(Status, 0), None)
 
 router = APIRouter(tags=["tasks"])
 
@@ -27,7 +33,8 @@ router = APIRouter(tags=["tasks"])
 async def list_tasks(request: Request) -> Response:
     """What can be run: documentation, schemas, an example and limits of every task."""
     require_known_query(request)
-    items = [_task_members(task) for task in state_of(request).registry]
+    figures = (await state_of(request).engine.figures()).tasks
+    items = [_task_members(task, figures) for task in state_of(request).registry]
     return Response(to_json({"items": items}), 200, media_type="application/json")
 
 
@@ -45,10 +52,12 @@ async def get_task(name: str, request: Request) -> Response:
     task = state_of(request).registry.get(name)
     if task is None:
         raise Problem("not-found", "there is no such task; GET /tasks lists them")
-    return Response(to_json(_task_members(task)), 200, media_type="application/json")
+    figures = (await state_of(request).engine.figures()).tasks
+    return Response(to_json(_task_members(task, figures)), 200, media_type="application/json")
 
 
-def _task_members(task: Task) -> dict[str, Any]:
+def _task_members(task: Task, figures: Mapping[str, TaskFigures]) -> dict[str, Any]:
+    known = figures.get(task.name, _NONE)
     return {
         "name": task.name,
         "summary": task.summary,
@@ -60,4 +69,5 @@ def _task_members(task: Task) -> dict[str, Any]:
         "max_attempts": task.max_attempts,
         "max_running": task.options.max_running,
         "priority": task.options.priority,
+        "figures": {"jobs": known.jobs, "durations": quantiles(known.durations)},
     }

@@ -1,5 +1,6 @@
 """From a submission to a job: what every engine checks before it accepts one."""
 
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -12,14 +13,27 @@ MAX_DELAY: Final = 10 * 366 * 86_400.0
 """Seconds that the start of a job can be put off: ten years."""
 
 
+def complete(new: NewJob, source: Job | None) -> NewJob:
+    """The submission with the task and params of `source`, the job that it copies if it does.
+
+    Raises `InvalidParams`.
+    """
+    if source is None:
+        if not new.task:
+            raise InvalidParams([ParamError("/task", "Field required", "missing")])
+        return new
+    params = source.params if new.params is None else new.params
+    return replace(new, task=new.task or source.task, params=params)
+
+
 def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> Job:
     """The pending job that a submission makes; raises `InvalidParams` with pointers.
 
     `now` is the clock's: an id may be ahead of a clock that was set back.
     """
-    errors = _errors_of(new, task)
+    errors, params = _errors_of(new, task), new.params or b"{}"
     try:
-        task.params.parse(new.params)
+        task.params.parse(params)
     except InvalidParams as invalid:
         errors += invalid.errors
     if errors:
@@ -30,7 +44,7 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
         task=task.name,
         status=Status.PENDING,
         version=version,
-        params=new.params,
+        params=params,
         labels=new.labels,
         priority=task.options.priority if new.priority is None else new.priority,
         timeout=_timeout(new, task),

@@ -1,9 +1,12 @@
 """The port: what accepts, keeps, runs and cancels jobs."""
 
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
+from app.jobs.events import Inspection, JobEvent, Watch
+from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 
 
@@ -25,7 +28,8 @@ class Engine(Protocol):
         """Accept a job, or find that of the same key; durable when it returns.
 
         Looks up the key before anything else is checked. Raises `KeyReused`, `ShuttingDown`,
-        `UnknownTask`, `InvalidParams`, `QueueFull`, `StoreFull` or `StoreUnavailable`.
+        `UnknownTask`, `InvalidParams`, `QueueFull`, `StoreFull` or `StoreUnavailable`, and
+        `JobNotFound` or `JobExpired` when the job that it copies is not there.
         """
 
     async def get(self, job_id: UUID) -> Job:
@@ -46,6 +50,24 @@ class Engine(Protocol):
 
         `timeout` is in seconds. While the engine drains, the job as it stands.
         """
+
+    async def check(self, new: NewJob) -> None:
+        """Raise what `submit` would raise about the submission itself; create nothing."""
+
+    async def inspect(self, job_id: UUID) -> Inspection:
+        """Where a running job awaits, and its log lines; raises `JobNotFound` or `JobExpired`."""
+
+    def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        """The events of one job, to its end, or of all that match, until the engine drains.
+
+        Carries states, not history: who reads slowly is told the latest state of each job.
+        """
+
+    async def figures(self) -> Figures:
+        """Counts, rates, durations and slots."""
+
+    def expected(self, job: Job) -> float | None:
+        """Seconds until the job should end, by what earlier ones took; None if none is known."""
 
     def drain(self) -> None:
         """Take no more submissions and let every waiter go; running jobs go on."""

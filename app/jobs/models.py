@@ -105,8 +105,10 @@ class NewJob:
     owner; the same key with another `fingerprint` is refused.
     """
 
-    task: str
-    params: Json = b"{}"
+    task: str = ""
+    """May be empty in a copy, which then has its original's task, and its params likewise."""
+    params: Json | None = None
+    copy_of: UUID | None = None
     priority: int | None = None
     """None: the task's own."""
     delay: float | None = None
@@ -130,10 +132,19 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs to list, newest first, and from where: `before` is the last id already seen."""
+    """Which jobs to list, newest first, and from where: `before` is the last id already seen.
+
+    Several values of one filter are alternatives; all filters and all labels have to fit.
+    `created_after` is the earliest time, `created_before` is after the latest.
+    """
 
     limit: int = 50
     before: UUID | None = None
+    statuses: tuple[Status, ...] = ()
+    tasks: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    created_after: Millis | None = None
+    created_before: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)

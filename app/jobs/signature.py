@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -16,6 +16,8 @@ from app.jobs.context import JobContext
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.models import Json
 from app.jobs.texts import clipped, to_json
+
+M = TypeVar("M", bound=BaseModel)
 
 _MAX_ERRORS: Final = 50
 
@@ -37,9 +39,12 @@ class Params:
     """The parameter that takes the `JobContext`, if there is one."""
 
     def parse(self, params: Json) -> dict[str, Any]:
-        """The keyword arguments in a JSON object; raises `InvalidParams` with pointers."""
+        """The keyword arguments in a JSON object; raises `InvalidParams` with pointers.
+
+        Strict, as the schema is: `"5"` is no int.
+        """
         try:
-            parsed = self.model.model_validate_json(params)
+            parsed = validate_json(self.model, params, strict=True)
         except ValidationError as error:
             raise InvalidParams(param_errors(error, "/params", _json_or_none(params))) from error
         # A validator of the task's own may raise anything.
@@ -129,6 +134,22 @@ def param_errors(error: ValidationError, prefix: str, sent: Any = None) -> list[
     if more := len(found) - len(errors):
         errors.append(ParamError(prefix, f"and {more} more errors", "too_many_errors"))
     return errors
+
+
+def validate_json(model: type[M], text: Json, *, strict: bool | None = None) -> M:
+    """The model of a JSON text; raises `ValidationError`.
+
+    JSON has one kind of number: where an integer is asked for, 5.0 is one.
+    """
+    try:
+        return model.model_validate_json(text, strict=strict)
+    except ValidationError as error:
+        found = [e["input"] for e in error.errors(include_url=False) if e["type"] == "int_type"]
+        if not any(isinstance(value, float) and value.is_integer() for value in found):
+            raise
+    return model.model_validate_json(
+        json.dumps(json.loads(text, parse_float=_number)), strict=strict
+    )
 
 
 class _SchemaGenerator(GenerateJsonSchema):
@@ -221,6 +242,11 @@ def _pointer(location: tuple[str | int, ...], kind: str = "", sent: Any = None) 
                 continue
         parts.append(str(part))
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _json_or_none(text: Json) -> Any:

@@ -86,7 +86,8 @@ def test_links_keep_the_prefix(prefixed: httpx.Client) -> None:
     submitted = prefixed.post("/jobs", json={"task": "sleep"})
     path = submitted.headers["location"]
     assert path.startswith("/prefix/jobs/")
-    assert submitted.json()["links"] == {"self": path, "result": path + "/result"}
+    links = {"self": path, "result": path + "/result", "events": path + "/events"}
+    assert submitted.json()["links"] == links
     problem = prefixed.get(path.removeprefix("/prefix") + "/result").json()
     assert problem["type"] == "/prefix/problems/job-not-finished"
     assert problem["instance"] == path + "/result"

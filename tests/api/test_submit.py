@@ -66,7 +66,11 @@ def test_the_job_has_the_members_of_the_contract(client: httpx.Client, gate: Pat
         "finished_at": None,
         "expires_at": None,
         "cancel_requested_at": None,
-        "links": {"self": f"/jobs/{job['id']}", "result": f"/jobs/{job['id']}/result"},
+        "links": {
+            "self": f"/jobs/{job['id']}",
+            "result": f"/jobs/{job['id']}/result",
+            "events": f"/jobs/{job['id']}/events",
+        },
     }
 
 
@@ -241,7 +245,7 @@ def test_pointers_lead_into_nested_params(client: httpx.Client) -> None:
         ({"task": 5}, ["/task"]),
         ({"task": None}, ["/task"]),
         ({"priority": "high"}, ["/priority"]),
-        ({"priority": 1.0}, ["/priority"]),
+        ({"priority": 1.5}, ["/priority"]),
         ({"priority": True}, ["/priority"]),
         ({"priority": 1 << 31}, ["/priority"]),
         ({"delay": -1}, ["/delay"]),

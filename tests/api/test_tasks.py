@@ -12,7 +12,7 @@ def test_every_task_is_listed(client: httpx.Client) -> None:
     for item in items:
         assert item.keys() == {
             "name", "summary", "description", "params_schema", "result_schema", "example",
-            "timeout", "max_attempts", "max_running", "priority",
+            "timeout", "max_attempts", "max_running", "priority", "figures",
         }  # fmt: skip
         assert item["summary"]
         assert item["description"].startswith(item["summary"])

@@ -125,6 +125,11 @@ class Puppets:
         job.progress(0.25, "a quarter")
         return await self._act("talk", name, job)
 
+    @task(retries=1, backoff=lambda attempt: 0.2)
+    async def talk_again(self, name: str, *, job: JobContext) -> Any:
+        job.log("a line")
+        return await self._act("talk_again", name, job)
+
     async def _act(self, task: str, name: str, job: JobContext) -> Any:
         """Note that it runs, and wait for its end."""
         self.at_first_step(name)
@@ -159,4 +164,4 @@ class Puppets:
 def job_of(task: str, name: str | None = None, /, **options: Any) -> NewJob:
     """A submission of one of the tasks above; `params` are given as a dict."""
     params = options.pop("params", {} if name is None else {"name": name})
-    return NewJob(task=task, params=to_json(params), **options)
+    return NewJob(task=task, params=None if params is None else to_json(params), **options)

@@ -69,7 +69,7 @@ def test_what_is_asked_for_goes_before_what_the_task_says() -> None:
 
 def test_the_params_stay_as_they_were_sent() -> None:
     """Defaults are not written into them, nor is anything converted."""
-    assert _admit(_task(), b'{"width": "7"}').params == b'{"width": "7"}'
+    assert _admit(_task(), b'{"width": 7.0}').params == b'{"width": 7.0}'
 
 
 @pytest.mark.parametrize("timeout", [None, 60.0])
@@ -106,7 +106,7 @@ def test_everything_wrong_is_told_at_once() -> None:
         ("/timeout", "above_task_limit"),
         ("/run_at", "conflict"),
         ("/params/width", "missing"),
-        ("/params/height", "int_parsing"),
+        ("/params/height", "int_type"),
     ]
     assert "60 s" in str(refused.value)
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import NoReturn, Self
 from uuid import UUID
 
+from app.jobs.events import Inspection, JobEvent, Watch
+from app.jobs.figures import Figures
 from app.jobs.ids import JobIds
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.scheduler import Status
@@ -42,6 +45,21 @@ class RefusingEngine:
     async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
         self._refuse()
 
+    async def check(self, new: NewJob) -> None:
+        self._refuse()
+
+    async def inspect(self, job_id: UUID) -> Inspection:
+        self._refuse()
+
+    def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        self._refuse()
+
+    async def figures(self) -> Figures:
+        self._refuse()
+
+    def expected(self, job: Job) -> float | None:
+        return None
+
     def drain(self) -> None: ...
 
     def health(self) -> EngineHealth:
@@ -68,9 +86,6 @@ class EndlessEngine(RefusingEngine):
 
     async def get(self, job_id: UUID) -> Job:
         return self.job
-
-    async def list(self, query: JobQuery) -> Page[Job]:
-        return Page((self.job,), self.job.id)
 
     async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
         return self.job

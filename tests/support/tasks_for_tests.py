@@ -158,3 +158,10 @@ async def hold() -> None:
 async def release() -> None:
     """Lets every `hold` go."""
     _released.set()
+
+
+@task
+async def write_lines(count: int, *, job: JobContext) -> None:
+    """Writes so many log lines."""
+    for number in range(count):
+        job.log(f"line {number}")

@@ -1,5 +1,6 @@
 """Every change of the journal, each one conditional on what the row says when it is made."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -87,12 +88,17 @@ class Finish:
     attempt: int
     at: Millis
     outcome: Outcome
+    lines: str | None = None
+    """The job's log lines, if there are any."""
 
     def run(self, db: apsw.Connection) -> Status | None:
         """Gives the new status, or None when this attempt was not the running one any more."""
         cancel = self._where(db)
         if cancel is None:
             return None
+        if self.lines is not None:
+            high, _ = halves(self.job_id)
+            db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (high, self.lines))
         cancelled = cancel or self.outcome.step is Step.CANCEL
         if self.outcome.step is Step.RETRY and not cancelled:
             return self._retry(db)
@@ -236,31 +242,32 @@ class RemoveExpired:
     now: Millis
     limit: int
 
-    def run(self, db: apsw.Connection) -> int:
-        """Gives how many were removed; fewer than `limit` means that none is left."""
+    def run(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int]:
+        """Gives how many were removed; fewer than `limit` in all means that none is left."""
         earliest: Any = db.execute(
-            "SELECT high, version, finished_at FROM jobs INDEXED BY jobs_finished "
+            "SELECT high, version, finished_at, task, status FROM jobs INDEXED BY jobs_finished "
             "WHERE status > 1 AND finished_at <= ? ORDER BY version LIMIT ?",
             (self.now, self.limit),
         ).fetchall()
-        due = [(high, version) for high, version, ended_at in earliest if ended_at < self.before]
-        for high, _ in due:
+        due = [row for row in earliest if row[2] < self.before]
+        for high, *_ in due:
             db.execute(
                 "DELETE FROM labels WHERE high = ? AND (name, value) IN (SELECT key, value "
                 "FROM json_each((SELECT labels FROM jobs WHERE high = ?)))",
                 (high, high),
             )
             db.execute("DELETE FROM attempts WHERE high = ?", (high,))
+            db.execute("DELETE FROM logs WHERE high = ?", (high,))
             db.execute("DELETE FROM jobs WHERE high = ?", (high,))
         if due:
             db.execute(
                 "UPDATE marks SET newest_removed = max(newest_removed, ?), "
                 "last_version = max(last_version, ?)",
-                (max(high for high, _ in due), max(version for _, version in due)),
+                (max(row[0] for row in due), max(row[1] for row in due)),
             )
-        return len(due)
+        return Counter((task, STATUSES[code]) for *_, task, code in due)
 
-    def happened(self, db: apsw.Connection) -> int | None:
+    def happened(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int] | None:
         """Gives None: to remove again does no harm."""
         return None
 

@@ -8,14 +8,15 @@ nobody sees what a crash could take back.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.live import LiveJob
+from app.engines.embedded.ledger import Ledger
+from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
 from app.jobs.models import ErrorType, Job, JobError, Millis
 from app.jobs.registry import TaskRegistry
@@ -29,22 +30,22 @@ _LONGEST_TIMER: Final = 60.0
 
 
 class Dispatcher:
-    """Starts pending jobs as slots allow, and writes how they ended.
-
-    `changed` is called with the id of each job of which a change was committed.
-    """
+    """Starts pending jobs as slots allow, and writes how they ended."""
 
     def __init__(
         self,
         registry: TaskRegistry,
         journal: Journal,
         config: EmbeddedConfig,
-        changed: Callable[[UUID], None],
+        feed: Feed,
+        ledger: Ledger,
     ) -> None:
         self._registry = registry
         self._journal = journal
         self._now = config.now
-        self._changed = changed
+        self._feed = feed
+        self._ledger = ledger
+        self._speech = Speech(config.now, feed.spoke)
         self._limits = Limits(max_result_size=config.max_result_size, now=config.now)
         self._unknown_after: Millis = round(config.unknown_task_after * 1000)
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
@@ -70,6 +71,11 @@ class Dispatcher:
         return self._queue.running
 
     @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return self._queue.max_running
+
+    @property
     def limits(self) -> Limits:
         """What its attempts go by."""
         return self._limits
@@ -81,6 +87,10 @@ class Dispatcher:
     def live(self, job_id: UUID) -> LiveJob | None:
         """The job, if it has not finished."""
         return self._live.get(job_id)
+
+    def running_jobs(self) -> list[UUID]:
+        """The jobs whose coroutines run."""
+        return [live.id for live in self._live.values() if live.attempt is not None]
 
     def take_slot(self, job: Job) -> bool:
         """Take a slot for a new job, if it can start at once and overtakes nobody."""
@@ -95,7 +105,7 @@ class Dispatcher:
 
     def queue(self, job: Job) -> None:
         """A pending job of the journal; `dispatch` starts it in its turn."""
-        live = self._live[job.id] = LiveJob(job)
+        live = self._live[job.id] = LiveJob(job, self._speech)
         if self._registry.get(job.task) is None:
             self._unknown[job.id] = live
         else:
@@ -104,7 +114,7 @@ class Dispatcher:
     def add(self, job: Job) -> None:
         """A job that is in the journal from now on: pending, or running in a slot taken for it."""
         if job.status is Status.RUNNING:
-            live = self._live[job.id] = LiveJob(job)
+            live = self._live[job.id] = LiveJob(job, self._speech)
             self._begin(live, job)
         else:
             self.queue(job)
@@ -126,6 +136,7 @@ class Dispatcher:
         """A cancel is on record: the job has ended with it, or its coroutine is to stop."""
         live = self._live.get(job_id)
         if live is not None and status.finished:
+            self._ledger.moved(live.task, Status.PENDING, status)
             self._forget(live)
         elif live is not None and live.attempt is not None:
             live.attempt.interrupt(Interruption.CANCEL)
@@ -170,14 +181,18 @@ class Dispatcher:
             self._slot_free(live.task)
             return
         live.start_by = None
-        self._changed(live.id)
+        self._ledger.moved(live.task, Status.PENDING, Status.RUNNING)
+        self._feed.changed(live.id)
         self._begin(live, job)
 
     def _begin(self, live: LiveJob, job: Job) -> None:
         if self._closed:  # its start took longer to write than every grace
             return
         live.number = job.attempt
+        live.started_at = job.started_at
         live.last_progress = None
+        if live.lines is None and job.attempt > 1:  # of the attempts before a restart
+            live.keep(self._journal.reader.lines(live.id))
         task = self._registry[job.task]
         live.attempt = Attempt(task, job, live, self._limits, partial(self._ended, live))
         live.attempt.start(self._scheduler)
@@ -188,16 +203,19 @@ class Dispatcher:
         if self._closed:  # it outlasted every grace: the next start applies the crash rule
             return
         finished = partial(self._finished, live, outcome)
-        self._journal.finish(live.id, live.number, self._now(), outcome, finished)
+        now, lines = self._now(), live.lines or ()
+        self._journal.finish(live.id, live.number, now, outcome, finished, lines)
 
     def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
         live.attempt = None
+        if status is not None:
+            self._ledger.moved(live.task, Status.RUNNING, status, live.started_at)
         if status is Status.PENDING and outcome.retry_at is not None:
             live.run_at = outcome.retry_at
             self._queue.push(live, self._now())
         else:
             self._forget(live)
-        self._changed(live.id)
+        self._feed.changed(live.id)
         self._slot_free(live.task)
 
     def _fail(self, live: LiveJob, kind: ErrorType, message: str) -> None:
@@ -205,8 +223,10 @@ class Dispatcher:
         self._journal.fail(live.id, self._now(), JobError(kind, message), failed)
 
     def _failed(self, live: LiveJob, status: Status | None) -> None:
+        if status is not None:
+            self._ledger.moved(live.task, Status.PENDING, status)
         self._forget(live)
-        self._changed(live.id)
+        self._feed.changed(live.id)
 
     def _forget(self, live: LiveJob) -> None:
         self._queue.discard(live.id)

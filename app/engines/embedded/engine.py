@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -13,16 +13,18 @@ from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse
 from app.engines.embedded.changes import Cancelled
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
+from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
+from app.engines.embedded.ledger import Ledger
 from app.engines.embedded.submissions import Submissions
-from app.engines.embedded.waiters import Waiters
+from app.engines.embedded.watching import Watching
 from app.jobs.errors import (
-    JobExpired,
-    JobNotFound,
     ShuttingDown,
     StoreUnavailable,
     VersionMismatch,
 )
+from app.jobs.events import Inspection, JobEvent, Watch
+from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Outcome, crashed
@@ -41,9 +43,16 @@ class EmbeddedEngine:
         self._registry = registry
         self._config = config
         self._journal = Journal(config.folder, round(config.retention * 1000))
-        self._waiters = Waiters()
-        self._dispatcher = Dispatcher(registry, self._journal, config, self._waiters.wake)
-        self._submissions = Submissions(registry, self._journal, self._dispatcher, config)
+        self._feed = Feed()
+        self._ledger = Ledger(config.now)
+        self._dispatcher = Dispatcher(registry, self._journal, config, self._feed, self._ledger)
+        self._submissions = Submissions(
+            registry, self._journal, self._dispatcher, self._ledger, config
+        )
+        self._watching = Watching(
+            self._journal, self._dispatcher, self._feed, lambda: self._draining
+        )
+        self._loop_lag = 0.0
         self._housekeeper: asyncio.Task[None] | None = None
         self._draining = False
 
@@ -51,6 +60,7 @@ class EmbeddedEngine:
         """Open the journal, recover what a crash left, start running jobs."""
         unfinished = self._journal.open(self._config.lock_wait)
         self._submissions.continue_after(self._journal.newest_id)
+        self._ledger.load(self._journal.reader, [task.name for task in self._registry])
         try:
             await self._recover(unfinished)
         except BaseException:
@@ -86,10 +96,7 @@ class EmbeddedEngine:
 
     async def get(self, job_id: UUID) -> Job:
         """The job as it was last committed, with the progress of its running attempt."""
-        job = self._journal.reader.get(job_id)
-        if job is not None:
-            return self._with_progress(job)
-        raise (JobExpired if self._journal.reader.is_removed(job_id) else JobNotFound)(job_id)
+        return self._with_progress(self._journal.reader.require(job_id))
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first."""
@@ -114,19 +121,64 @@ class EmbeddedEngine:
         """The job once it has ended, or its version is not `since`, or time has run out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while True:
-            job = await self.get(job_id)
-            left = deadline - loop.time()
-            changed = since is not None and job.version != since
-            if job.done or changed or left <= 0 or self._draining:
-                return job
-            await self._waiters.wait(job_id, left)
+        with self._feed.watch(job_id) as watcher:
+            while True:
+                job = await self.get(job_id)
+                left = deadline - loop.time()
+                changed = since is not None and job.version != since
+                if job.done or changed or left <= 0 or self._draining:
+                    return job
+                await watcher.news(left)
+
+    async def check(self, new: NewJob) -> None:
+        """Raise what `submit` would raise about the submission itself; create nothing."""
+        self._submissions.check(new)
+
+    async def inspect(self, job_id: UUID) -> Inspection:
+        """Where a running job awaits, and its log lines."""
+        job = await self.get(job_id)
+        live = self._dispatcher.live(job_id)
+        if live is None or live.lines is None:
+            lines = self._journal.reader.lines(job_id)
+        else:
+            lines = tuple(live.lines)
+        return Inspection(job, None if live is None else live.frames(), lines)
+
+    def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        """The events of one job, to its end, or of all that match, until the engine drains."""
+        if watch.job_id is None:
+            return self._watching.all(watch.query, watch.since)
+        return self._watching.job(watch.job_id, watch.since)
+
+    async def figures(self) -> Figures:
+        """Counts, rates, durations and slots."""
+        return Figures(
+            engine="embedded",
+            workers=1,
+            since=self._ledger.since,
+            jobs=self._ledger.jobs(),
+            slots=self._dispatcher.slots,
+            slots_taken=self._dispatcher.running,
+            oldest_pending=self._journal.reader.oldest_pending(),
+            loop_lag=self._loop_lag,
+            minutes=self._ledger.minutes(),
+            quarter_hours=self._ledger.quarter_hours(),
+            tasks=self._ledger.tasks(),
+        )
+
+    def expected(self, job: Job) -> float | None:
+        """Seconds until the job should end, by what earlier ones took; None if none is known."""
+        median = self._ledger.median(job.task)
+        if median is None:
+            return None
+        begin = job.run_at if job.started_at is None else job.started_at
+        return max(0.0, (begin - self._config.now()) / 1000 + median)
 
     def drain(self) -> None:
         """Take no more submissions and let every waiter go; running jobs go on."""
         self._draining = True
         self._dispatcher.stop()
-        self._waiters.wake_all()
+        self._feed.wake_all()
 
     def health(self) -> EngineHealth:
         """Whether it accepts work, and what it holds."""
@@ -151,7 +203,7 @@ class EmbeddedEngine:
         done.set_result(met)
         if met is not None and met.matched:
             self._dispatcher.cancelled(job_id, met.status)
-            self._waiters.wake(job_id)
+            self._feed.changed(job_id)
 
     async def _recover(self, unfinished: Sequence[Job]) -> None:
         """Queue pending jobs in order; what was running has lost its attempt with the process."""
@@ -177,23 +229,35 @@ class EmbeddedEngine:
         self, job: Job, outcome: Outcome, done: asyncio.Future[None], status: Status | None
     ) -> None:
         done.set_result(None)
-        self._waiters.wake(job.id)
+        if status is not None:
+            self._ledger.moved(job.task, Status.RUNNING, status, job.started_at)
+        self._feed.changed(job.id)
         if status is Status.PENDING and outcome.retry_at is not None:
             self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
 
     async def _keep_house(self) -> None:
         """Remove what is past its retention, and fail what waits for a task that is gone."""
         while True:
-            await asyncio.sleep(self._config.housekeeping_every)
+            await self._rest()
             self._dispatcher.fail_unknown()
-            while await self._remove_expired() == _REMOVE_AT_ONCE:
+            while sum((await self._remove_expired()).values()) == _REMOVE_AT_ONCE:
                 pass
 
-    async def _remove_expired(self) -> int:
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async def _rest(self) -> None:
+        """Sleep, and note by how much the event loop was late to wake us."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._config.housekeeping_every
+        await asyncio.sleep(self._config.housekeeping_every)
+        self._loop_lag = round(max(0.0, loop.time() - due), 4)
+
+    async def _remove_expired(self) -> Mapping[tuple[str, Status], int]:
+        done: asyncio.Future[Mapping[tuple[str, Status], int]]
+        done = asyncio.get_running_loop().create_future()
         now, refused = self._config.now(), partial(refuse, done)
         self._journal.remove_expired(now, _REMOVE_AT_ONCE, done.set_result, refused)
         try:
-            return await answer(done)
+            gone = await answer(done)
         except StoreUnavailable:
-            return 0  # the writer has logged why; the next round tries again
+            return {}  # the writer has logged why; the next round tries again
+        self._ledger.removed(gone)
+        return gone

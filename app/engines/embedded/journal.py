@@ -6,7 +6,7 @@ One connection writes, in the writer's thread; one reads, in the thread of the e
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,9 +26,10 @@ from app.engines.embedded.changes import (
 from app.engines.embedded.lock import FolderLock
 from app.engines.embedded.migrations import NewerSchema, migrate
 from app.engines.embedded.reader import Reader
-from app.engines.embedded.rows import row_of
+from app.engines.embedded.rows import lines_text, row_of
 from app.engines.embedded.writer import Change, Write, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
+from app.jobs.events import LogLine
 from app.jobs.models import Job, JobError, Millis
 from app.jobs.runner import Outcome
 from app.scheduler import Status
@@ -126,9 +127,11 @@ class Journal:
         at: Millis,
         outcome: Outcome,
         then: Callable[[Status | None], None],
+        lines: Iterable[LogLine] = (),
     ) -> None:
         """Queue the outcome of an attempt; `then` gets None when it was not the running one."""
-        self._put(Finish(job_id, self.next_version(), attempt, at, outcome), then)
+        text = lines_text(lines)
+        self._put(Finish(job_id, self.next_version(), attempt, at, outcome, text), then)
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]
@@ -151,7 +154,7 @@ class Journal:
         self,
         now: Millis,
         limit: int,
-        then: Callable[[int], None],
+        then: Callable[[Mapping[tuple[str, Status], int]], None],
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue the removal of up to `limit` jobs past their retention; `then` gets how many."""

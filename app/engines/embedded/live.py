@@ -1,26 +1,47 @@
 """What memory holds of a job that has not finished; everything else stands in the journal."""
 
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
+from app.jobs.events import LogLine
 from app.jobs.models import Job, Millis, Progress
 from app.jobs.runner import Attempt
+from app.jobs.stack import StackFrame, await_chain
+from app.jobs.texts import clipped
+
+MAX_LINES: Final = 200
+"""Log lines that are kept of one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a coroutine's reports need: the time, and who is told that there is news."""
+
+    now: Callable[[], Millis]
+    heard: Callable[[UUID], None]
 
 
 class LiveJob:
     """A pending or running job. It receives what the coroutine says about its progress."""
 
     __slots__ = (
+        "_speech",
         "attempt",
         "id",
         "last_progress",
+        "lines",
         "number",
         "priority",
         "run_at",
         "start_by",
+        "started_at",
         "task",
     )
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, speech: "Speech") -> None:
         self.id: UUID = job.id
         self.task = job.task
         self.priority = job.priority
@@ -29,13 +50,35 @@ class LiveJob:
         """When it is too late for its first start; None without a limit, and once it started."""
         self.number = job.attempt
         """Of the last attempt that was started, 0 before the first."""
+        self.started_at = job.started_at
+        """When that attempt did."""
         self.attempt: Attempt | None = None
         """The attempt that runs now."""
         self.last_progress: Progress | None = None
+        self.lines: deque[LogLine] | None = None
+        """Its last log lines; None before the first."""
+        self._speech = speech
 
     def progress(self, progress: Progress) -> None:
         """Keep the latest progress; it is shown, not journalled."""
         self.last_progress = progress
+        self._speech.heard(self.id)
+
+    def frames(self) -> tuple[StackFrame, ...] | None:
+        """Where its coroutine awaits; None when none is running."""
+        running = None if self.attempt is None else self.attempt.running
+        coroutine = None if running is None else running.coroutine
+        return None if coroutine is None else await_chain(coroutine)
+
+    def keep(self, lines: Iterable[LogLine]) -> None:
+        """Go on from the lines that the journal has."""
+        self.lines = deque(lines, maxlen=MAX_LINES)
 
     def log(self, message: str) -> None:
-        """Keep one log line."""
+        """Keep one log line, with those before it as far as there is room."""
+        if self.lines is None:
+            self.lines = deque(maxlen=MAX_LINES)
+        lines = self.lines
+        number = lines[-1].number + 1 if lines else 1
+        lines.append(LogLine(number, self._speech.now(), self.number, clipped(message)))
+        self._speech.heard(self.id)

@@ -10,10 +10,13 @@ from uuid import UUID
 
 import apsw
 
-from app.engines.embedded.rows import COLUMNS, SUMMARY, Row, job_of
-from app.jobs.errors import StoreUnavailable
+from app.engines.embedded.listing import keys_of
+from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, SUMMARY, Row, job_of, lines_of
+from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
+from app.jobs.events import LogLine
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
+from app.scheduler import Status
 
 _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
@@ -39,13 +42,64 @@ class Reader:
             return job_of(row, self._earlier(row), self._retention)
         return None
 
+    def require(self, job_id: UUID) -> Job:
+        """The same; raises `JobExpired` or `JobNotFound` when there is none."""
+        job = self.get(job_id)
+        if job is None:
+            raise (JobExpired if self.is_removed(job_id) else JobNotFound)(job_id)
+        return job
+
     def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first, without params, result and earlier attempts."""
-        before = (1 << 63) - 1 if query.before is None else halves(query.before)[0]
-        sql = f"SELECT {SUMMARY} FROM jobs WHERE high < ? ORDER BY high DESC LIMIT ?"
-        rows = self._rows(sql, (before, query.limit + 1))
-        items = [job_of(row, retention=self._retention) for row in rows[: query.limit]]
-        return Page(items, items[-1].id if len(rows) > query.limit else None)
+        try:
+            keys, last = keys_of(self._db, query)
+        except apsw.Error as error:
+            raise _unreadable(error) from error
+        sql = f"SELECT {SUMMARY} FROM jobs WHERE high = ?"
+        rows = [row for key in keys for row in self._rows(sql, (key,))]
+        items = [job_of(row, retention=self._retention) for row in rows]
+        return Page(items, None if last is None else from_halves(last, 0))
+
+    def changed_since(self, version: int, limit: int) -> Sequence[Job]:
+        """The jobs changed after this change number, in the order of their last change."""
+        sql = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {SUMMARY} FROM jobs "
+            f"WHERE {which} AND version > ? ORDER BY version LIMIT ?)"
+            for which in ("status < 2", "status > 1")
+        )
+        rows = self._rows(
+            f"{sql} ORDER BY version LIMIT ?", (version, limit, version, limit, limit)
+        )
+        return [job_of(row, retention=self._retention) for row in rows]
+
+    def lines(self, job_id: UUID) -> tuple[LogLine, ...]:
+        """The log lines that were kept of a job when its last attempt ended."""
+        rows = self._rows("SELECT lines FROM logs WHERE high = ?", halves(job_id)[:1])
+        return lines_of(rows[0][0]) if rows else ()
+
+    def counts(self) -> dict[tuple[str, Status], int]:
+        """How many jobs there are by task and status; looks at each entry of an index."""
+        sql = "SELECT task, status, count(*) FROM jobs GROUP BY task, status"
+        return {(task, STATUSES[code]): count for task, code, count in self._rows(sql)}
+
+    def durations(self, task: str, limit: int) -> Sequence[Millis]:
+        """How long the last completed attempts of a task took."""
+        sql = (
+            "SELECT finished_at - started_at FROM jobs "
+            "WHERE task = ? AND status = ? ORDER BY high DESC LIMIT ?"
+        )
+        bindings = (task, CODES[Status.COMPLETED], limit)
+        return [duration for (duration,) in self._rows(sql, bindings)]
+
+    def oldest_pending(self) -> Millis | None:
+        """When the pending job that was submitted first was."""
+        rows = self._rows("SELECT min(high) FROM jobs WHERE status = ?", (CODES[Status.PENDING],))
+        high: int | None = rows[0][0]
+        return None if high is None else high >> 16
+
+    def last_removed_version(self) -> int:
+        """The last change number of the jobs that have been removed."""
+        return int(self._rows("SELECT last_version FROM marks")[0][0])
 
     def find_key(self, owner: str | None, key: str) -> tuple[UUID, bytes | None] | None:
         """The job of an idempotency key and the fingerprint it came with."""
@@ -100,4 +154,8 @@ class Reader:
         try:
             return self._db.execute(sql, bindings).fetchall()
         except apsw.Error as error:
-            raise StoreUnavailable(f"the journal cannot be read ({error})") from error
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: apsw.Error) -> StoreUnavailable:
+    return StoreUnavailable(f"the journal cannot be read ({error})")

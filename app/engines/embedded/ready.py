@@ -22,7 +22,7 @@ class ReadyQueue:
     """
 
     def __init__(self, max_running: int, limits: Mapping[str, int]) -> None:
-        self._max_running = max_running
+        self.max_running = max_running
         self._limits = limits
         self._waiting: dict[UUID, LiveJob] = {}
         self._delayed: list[tuple[Millis, UUID]] = []
@@ -40,7 +40,7 @@ class ReadyQueue:
 
     def take_slot(self, task: str) -> bool:
         """Take a slot for a job of this task, if there is one for it."""
-        if self.running >= self._max_running or self._at_limit(task):
+        if self.running >= self.max_running or self._at_limit(task):
             return False
         self.running += 1
         self._running_of[task] += 1
@@ -70,7 +70,7 @@ class ReadyQueue:
     def pop(self, now: Millis) -> LiveJob | None:
         """The next job that may start now, with a slot taken for it."""
         self._admit_due(now)
-        if self.running >= self._max_running:
+        if self.running >= self.max_running:
             return None
         first = min((h[0] for t, h in self._ready.items() if not self._at_limit(t)), default=None)
         if first is None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
+from app.jobs.events import LogLine
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Attempt, ErrorType, Job, JobError, Millis
 from app.jobs.texts import to_json
@@ -101,6 +102,17 @@ def error_of(text: str | None) -> JobError | None:
         return None
     kind, message, exception = json.loads(text)
     return JobError(ErrorType(kind), message, exception)
+
+
+def lines_text(lines: Iterable[LogLine]) -> str | None:
+    """Log lines as the journal keeps them; None for none."""
+    rows = [[line.number, line.time, line.attempt, line.message] for line in lines]
+    return to_json(rows).decode() if rows else None
+
+
+def lines_of(text: str) -> tuple[LogLine, ...]:
+    """The inverse of `lines_text`."""
+    return tuple(LogLine(*row) for row in json.loads(text))
 
 
 def _attempt_of(

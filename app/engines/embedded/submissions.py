@@ -8,7 +8,8 @@ from app.engines.embedded.answers import answer, refuse
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
-from app.jobs.admission import admit
+from app.engines.embedded.ledger import Ledger
+from app.jobs.admission import admit, complete
 from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Attempt, Job, Millis, NewJob
@@ -25,11 +26,13 @@ class Submissions:
         registry: TaskRegistry,
         journal: Journal,
         dispatcher: Dispatcher,
+        ledger: Ledger,
         config: EmbeddedConfig,
     ) -> None:
         self._registry = registry
         self._journal = journal
         self._dispatcher = dispatcher
+        self._ledger = ledger
         self._max_pending = config.max_pending
         self._max_store_size = config.max_store_size
         self._now = config.now
@@ -58,14 +61,20 @@ class Submissions:
 
     async def accept(self, new: NewJob) -> Job:
         """The new job, durable. No `await` may stand between `known` and this."""
-        task = self._registry[new.task]
-        job = admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
+        job = self.check(new)
         self._require_store_room()
         if not self._arriving and self._dispatcher.take_slot(job):
             job = _started(job, self._now())
         else:
             self._require_room()
         return await self._write(job, new)
+
+    def check(self, new: NewJob) -> Job:
+        """The pending job that it would be, not written; raises what `accept` would."""
+        source = None if new.copy_of is None else self._journal.reader.require(new.copy_of)
+        new = complete(new, source)
+        task = self._registry[new.task]
+        return admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
 
     async def _write(self, job: Job, new: NewJob) -> Job:
         done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
@@ -83,6 +92,7 @@ class Submissions:
     def _written(self, job: Job, new: NewJob, done: asyncio.Future[Job], _: Status) -> None:
         self._arrived(job, new)
         done.set_result(job)
+        self._ledger.moved(job.task, None, job.status)
         self._dispatcher.add(job)
 
     def _refused(

@@ -1,17 +1,31 @@
 """How SQLite goes about what the journal asks of it."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 
 import apsw
 
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.migrations import migrate
+from app.jobs.events import Watch
 from app.jobs.models import JobQuery
+from app.scheduler import Status
 from tests.engines.embedded.faults import Faults
 from tests.engines.harness import accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
-GROWING = ("jobs", "attempts", "labels")
+GROWING = ("jobs", "attempts", "labels", "logs")
+
+FILTERS = (
+    JobQuery(statuses=(Status.PENDING, Status.COMPLETED)),
+    JobQuery(tasks=("persistent",)),
+    JobQuery(tasks=("persistent",), statuses=(Status.COMPLETED,)),
+    JobQuery(labels=(("a", "b"), ("c", "d")), tasks=("persistent",)),
+    JobQuery(created_after=0, created_before=1),
+)
+
+COUNTED_ONCE = "SCAN jobs USING COVERING INDEX jobs_by_task"
+"""At the start: 35 ms for a million jobs, and counted in memory from then on."""
 
 EARLIEST_FIRST = "SCAN jobs USING INDEX jobs_finished"
 """The one scan there is: it stops after the jobs that are to be removed next."""
@@ -28,6 +42,13 @@ async def test_nothing_slows_down(
         await ended(engine, await accepted(engine, new))
         pending = await accepted(engine, job_of("hold", "b", delay=60))
         await engine.list(JobQuery(before=pending.id))
+        for filters in FILTERS:
+            await engine.list(filters)
+        async with aclosing(engine.watch(Watch(since=0))) as events:
+            await anext(events)
+            await anext(events)
+        await engine.inspect(pending.id)
+        await engine.figures()
         await engine.cancel(pending.id)
     async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
         await removed(engine, pending)
@@ -45,6 +66,7 @@ def scans(sql: str) -> list[str]:
     plan = [detail for *_, detail in db.execute(f"EXPLAIN QUERY PLAN {sql}", _no_values(db, sql))]
     db.close()
     steps = [step for step in plan if step.startswith(tuple(f"SCAN {name}" for name in GROWING))]
+    steps = [step for step in steps if step != COUNTED_ONCE or "count(*)" not in sql]
     return [step for step in steps if step != EARLIEST_FIRST or "LIMIT" not in sql]
 
 

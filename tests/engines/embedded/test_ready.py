@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.engines.embedded.live import LiveJob
+from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
 from app.jobs.models import Job
 from app.scheduler import Status
@@ -17,10 +17,15 @@ LIMITS = {"one": 1, "two": 2}
 MAX_RUNNING = 4
 
 
+def unheard(job_id: UUID) -> None:
+    """Nobody listens."""
+
+
 def live_job(number: int, task: str = "free", **options: Any) -> LiveJob:
     """A pending job; ids are in the order of the numbers."""
     defaults = {"status": Status.PENDING, "version": 1, "params": b"{}", "run_at": 0}
-    return LiveJob(Job(id=UUID(int=number), task=task, **{**defaults, **options}))
+    job = Job(id=UUID(int=number), task=task, **{**defaults, **options})
+    return LiveJob(job, Speech(int, unheard))
 
 
 class Starts(RuleBasedStateMachine):

@@ -34,6 +34,7 @@ CREATE INDEX jobs_by_task ON jobs (task, status);
 
 -- What changed since a given change, and, as it is nearly the order of their end, what expires.
 CREATE INDEX jobs_finished ON jobs (version) WHERE status > 1;
+CREATE INDEX jobs_unfinished ON jobs (version) WHERE status < 2;
 
 CREATE UNIQUE INDEX jobs_by_key ON jobs (coalesce(owner, ''), idempotency_key)
     WHERE idempotency_key IS NOT NULL;
@@ -48,6 +49,12 @@ CREATE TABLE attempts (
     error TEXT,
     PRIMARY KEY (high, number)
 ) STRICT, WITHOUT ROWID;
+
+-- The last lines that a job's coroutine wrote, as a JSON array of [number, time, attempt, message].
+CREATE TABLE logs (
+    high INTEGER PRIMARY KEY,
+    lines TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE labels (
     name TEXT NOT NULL,

@@ -1,0 +1,61 @@
+"""What can be seen of a job from inside: where it awaits, and what it wrote."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.api import describe, schemas
+from app.api.describe import Answer
+from app.api.problems import Problem
+from app.api.render import job_path
+from app.api.requests import job_id_in_path, require_known_query, root_of, state_of
+from app.api.times import rfc3339
+from app.jobs.texts import to_json
+
+router = APIRouter(tags=["jobs"])
+
+_HEADERS = {"Cache-Control": "no-store"}
+
+
+@router.get(
+    "/jobs/{job_id}/stack",
+    operation_id="get_stack",
+    summary="Where a running job awaits",
+    responses=describe.answers(
+        {200: Answer("The chain of awaits, outermost first.", schemas.Stack, ("stack",))},
+        "invalid-parameter",
+        "job-not-running",
+        "job-not-found",
+        "job-expired",
+    ),
+)
+async def get_stack(job_id: describe.JobId, request: Request) -> Response:
+    """Where the coroutine is suspended right now, through everything that it awaits."""
+    require_known_query(request)
+    seen = await state_of(request).engine.inspect(job_id_in_path(job_id))
+    if seen.frames is None:
+        where = job_path(seen.job.id, root_of(request))
+        raise Problem("job-not-running", f"the job is {seen.job.status}", job=where)
+    frames = [{"function": f.function, "file": f.file, "line": f.line} for f in seen.frames]
+    return Response(to_json({"frames": frames}), 200, _HEADERS, "application/json")
+
+
+@router.get(
+    "/jobs/{job_id}/logs",
+    operation_id="get_logs",
+    summary="What a job wrote",
+    responses=describe.answers(
+        {200: Answer("The last lines, oldest first.", schemas.Logs, ("logs",))},
+        "invalid-parameter",
+        "job-not-found",
+        "job-expired",
+    ),
+)
+async def get_logs(job_id: describe.JobId, request: Request) -> Response:
+    """The last lines that the coroutine wrote with `job.log`, over all its attempts."""
+    require_known_query(request)
+    seen = await state_of(request).engine.inspect(job_id_in_path(job_id))
+    items = [
+        {"time": rfc3339(line.time), "message": line.message, "attempt": line.attempt}
+        for line in seen.lines
+    ]
+    return Response(to_json({"items": items}), 200, _HEADERS, "application/json")

@@ -1,0 +1,112 @@
+"""The life of jobs as server-sent events: states, not history, and resumable."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from app.api import describe
+from app.api.filters import REPEATABLE, filters_of
+from app.api.problems import Problem
+from app.api.render import job_json
+from app.api.requests import job_id_in_path, require_known_query, root_of, state_of
+from app.api.times import rfc3339
+from app.jobs.events import EventKind, JobEvent, Watch
+from app.jobs.texts import to_json
+
+router = APIRouter(tags=["events"])
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy that collects the answer would hold the events back
+}
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    operation_id="get_job_events",
+    response_class=StreamingResponse,
+    summary="A job's life, as server-sent events",
+    responses=describe.streaming(
+        "invalid-parameter",
+        "job-not-found",
+        "job-expired",
+        ends="The job has ended, and the caller has been told.",
+    ),
+    openapi_extra=describe.parameters("last_event_id"),
+)
+async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
+    """`status` and `done` with the job, `progress` and `log` as the coroutine reports them.
+
+    The stream ends with the job. Resumed past that, the answer is 204, which stops a browser.
+    """
+    require_known_query(request)
+    since = _last_event_id(request)
+    engine = state_of(request).engine
+    job = await engine.get(job_id_in_path(job_id))
+    if job.done and since is not None and since >= job.version:
+        return Response(None, 204, _HEADERS)
+    return _stream(engine.watch(Watch(job_id=job.id, since=since)), request)
+
+
+@router.get(
+    "/events",
+    operation_id="get_events",
+    response_class=StreamingResponse,
+    summary="The life of all jobs, as server-sent events",
+    responses=describe.streaming("invalid-parameter"),
+    openapi_extra=describe.parameters(*REPEATABLE, "last_event_id"),
+)
+async def get_events(request: Request) -> Response:
+    """The same for all jobs that match the filters, from now on or from `Last-Event-ID` on."""
+    require_known_query(request, repeatable=REPEATABLE)
+    watch = Watch(query=filters_of(request), since=_last_event_id(request))
+    return _stream(state_of(request).engine.watch(watch), request)
+
+
+def _stream(events: AsyncGenerator[JobEvent, None], request: Request) -> Response:
+    frames = _frames(events, root_of(request))
+    return StreamingResponse(frames, 200, _HEADERS, "text/event-stream")
+
+
+async def _frames(events: AsyncGenerator[JobEvent, None], root: str) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(events):
+        async for event in events:
+            yield _frame(event, root)
+
+
+def _frame(event: JobEvent, root: str) -> bytes:
+    if event.kind is EventKind.ALIVE:
+        return b":\n\n"
+    number = b"" if event.version is None else b"id: %d\n" % event.version
+    if event.kind is EventKind.POSITION:
+        return number + b"\n"
+    return number + b"event: %s\ndata: %s\n\n" % (event.kind.encode(), _data(event, root))
+
+
+def _data(event: JobEvent, root: str) -> bytes:
+    if event.job is not None:
+        return job_json(event.job, minimal=True, root=root)
+    members = {"job": None if event.job_id is None else str(event.job_id)}
+    if event.progress is not None:
+        return to_json(
+            members | {"fraction": event.progress.fraction, "message": event.progress.message}
+        )
+    if event.line is not None:
+        line = event.line
+        return to_json(
+            members | {"time": rfc3339(line.time), "message": line.message, "attempt": line.attempt}
+        )
+    return b"{}"
+
+
+def _last_event_id(request: Request) -> int | None:
+    """The change number to resume from; raises `Problem` when it is none."""
+    text = request.headers.get("last-event-id", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Problem("invalid-parameter", "Last-Event-ID is an id of this server's events")
+    return int(text)

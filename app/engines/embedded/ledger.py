@@ -1,0 +1,161 @@
+"""What the engine counts: jobs by task and status, ends by time, durations."""
+
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from app.engines.embedded.reader import Reader
+from app.jobs.figures import Period, Quantiles, TaskFigures
+from app.jobs.models import Millis
+from app.scheduler import Status
+
+MINUTE: Final = 60_000
+QUARTER: Final = 15 * MINUTE
+MINUTES: Final = 60
+QUARTERS: Final = 96
+REMEMBERED: Final = 200
+"""Durations of a task's earlier jobs that are known after a restart."""
+
+_STEPS_PER_DOUBLING: Final = 8
+"""Durations are counted in steps of 9 %, which is how exact a quantile is."""
+
+
+class Histogram:
+    """How many durations of each magnitude there were."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def add(self, millis: Millis) -> None:
+        """Count one duration."""
+        self._counts[round(math.log2(max(millis, 1)) * _STEPS_PER_DOUBLING)] += 1
+
+    def quantiles(self) -> Quantiles | None:
+        """The duration that half, nine in ten and 99 in a hundred stay below, in seconds."""
+        total = self._counts.total()
+        if not total:
+            return None
+        return Quantiles(*(self._at(math.ceil(q * total)) for q in (0.5, 0.9, 0.99)))
+
+    def _at(self, rank: int) -> float:
+        seen = 0
+        for step in sorted(self._counts):
+            seen += self._counts[step]
+            if seen >= rank:
+                break
+        return round(2 ** (step / _STEPS_PER_DOUBLING) / 1000, 3)
+
+
+class Series:
+    """The ends of jobs in the last `length` periods of `width` milliseconds."""
+
+    def __init__(self, width: Millis, length: int) -> None:
+        self._width = width
+        self._periods: deque[_Period] = deque(maxlen=length)
+
+    def add(self, status: Status, millis: Millis | None, now: Millis) -> None:
+        """Count one end, with the duration of its last attempt if it ever started."""
+        self._advance(now)
+        period = self._periods[-1]
+        period.ended[status] += 1
+        if millis is not None:
+            period.durations.add(millis)
+
+    def periods(self, now: Millis) -> list[Period]:
+        """Every period up to now, oldest first."""
+        self._advance(now)
+        return [Period(p.start, dict(p.ended), p.durations.quantiles()) for p in self._periods]
+
+    def _advance(self, now: Millis) -> None:
+        """Begin the periods up to now; a clock that was set back counts into the newest."""
+        newest = now - now % self._width
+        if not self._periods:
+            self._periods.append(_Period(newest))
+        gap = (newest - self._periods[-1].start) // self._width
+        for missing in range(min(gap, self._periods.maxlen or gap) - 1, -1, -1):
+            self._periods.append(_Period(newest - missing * self._width))
+
+
+class _Period:
+    __slots__ = ("durations", "ended", "start")
+
+    def __init__(self, start: Millis) -> None:
+        self.start = start
+        self.ended: Counter[Status] = Counter()
+        self.durations = Histogram()
+
+
+class Ledger:
+    """Counts every change of a job's status."""
+
+    def __init__(self, now: Callable[[], Millis]) -> None:
+        self._now = now
+        self.since = now()
+        """Since when ends are counted."""
+        self._jobs: defaultdict[str, Counter[Status]] = defaultdict(Counter)
+        self._durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._minutes = Series(MINUTE, MINUTES)
+        self._quarters = Series(QUARTER, QUARTERS)
+
+    def load(self, reader: Reader, tasks: Iterable[str]) -> None:
+        """Begin with what the journal holds."""
+        for (task, status), count in reader.counts().items():
+            self._jobs[task][status] = count
+        for task in tasks:
+            for duration in reader.durations(task, REMEMBERED):
+                self._durations[task].add(duration)
+
+    def moved(
+        self, task: str, before: Status | None, after: Status, started_at: Millis | None = None
+    ) -> None:
+        """A job has a new status: `before` is None for a new one.
+
+        `started_at` is that of the attempt with which it ended, if there was one.
+        """
+        counts = self._jobs[task]
+        if before is not None:
+            counts[before] -= 1
+        counts[after] += 1
+        if after.finished:
+            self._ended(task, after, started_at)
+
+    def removed(self, gone: Mapping[tuple[str, Status], int]) -> None:
+        """Finished jobs have left the journal."""
+        for (task, status), count in gone.items():
+            self._jobs[task][status] -= count
+
+    def jobs(self) -> dict[Status, int]:
+        """How many jobs there are by status."""
+        total = sum(self._jobs.values(), Counter[Status]())
+        return {status: total[status] for status in Status}
+
+    def tasks(self) -> dict[str, TaskFigures]:
+        """The figures of every task that has or had jobs."""
+        return {
+            task: TaskFigures({s: counts[s] for s in Status}, self._durations[task].quantiles())
+            for task, counts in self._jobs.items()
+        }
+
+    def median(self, task: str) -> float | None:
+        """The seconds that half of the task's completed attempts stayed below."""
+        quantiles = self._durations[task].quantiles() if task in self._durations else None
+        return None if quantiles is None else quantiles.p50
+
+    def minutes(self) -> list[Period]:
+        """The ends of jobs, minute by minute for an hour."""
+        return self._minutes.periods(self._now())
+
+    def quarter_hours(self) -> list[Period]:
+        """The ends of jobs, quarter of an hour by quarter of an hour for a day."""
+        return self._quarters.periods(self._now())
+
+    def _ended(self, task: str, status: Status, started_at: Millis | None) -> None:
+        now = self._now()
+        duration = None if started_at is None else max(0, now - started_at)
+        if duration is not None and status is Status.COMPLETED:
+            self._durations[task].add(duration)
+        self._minutes.add(status, duration, now)
+        self._quarters.add(status, duration, now)

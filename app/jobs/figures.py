@@ -1,0 +1,52 @@
+"""The figures of an engine: what operators look at, and what a wait is predicted from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.jobs.models import Millis
+from app.scheduler import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """The seconds that half, nine in ten and 99 in a hundred attempts stayed below."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The jobs that ended within one period, which begins at `start`."""
+
+    start: Millis
+    ended: Mapping[Status, int]
+    durations: Quantiles | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFigures:
+    """How many jobs of a task there are by status, and how long its last ones ran."""
+
+    jobs: Mapping[Status, int]
+    durations: Quantiles | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """An engine at a glance. Periods are counted from the start of the process on."""
+
+    engine: str
+    workers: int
+    since: Millis
+    jobs: Mapping[Status, int]
+    slots: int
+    slots_taken: int
+    oldest_pending: Millis | None
+    """When the pending job that was submitted first was."""
+    loop_lag: float
+    """Seconds that the event loop was last late by."""
+    minutes: Sequence[Period]
+    quarter_hours: Sequence[Period]
+    tasks: Mapping[str, TaskFigures]
