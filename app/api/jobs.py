@@ -128,8 +128,9 @@ async def list_jobs(request: Request) -> Response:
     The same filter repeated means any of its values; different filters, and several labels, have
     to fit all. A rare combination may give a short page whose `next` goes on.
     """
-    page = await state_of(request).engine.list(query_of(request))
-    headers = _PRIVATE | link_to_next(page, request)
+    query = query_of(request)
+    page = await state_of(request).engine.list(query)
+    headers = _PRIVATE | link_to_next(page, query.limit, request)
     return Response(page_json(page, root_of(request)), 200, headers, "application/json")
 
 

@@ -36,12 +36,13 @@ def page_json(page: Page[Job], root: str = "") -> bytes:
     return b'{"items":[%s],"next":%s}' % (items, following)
 
 
-def link_to_next(page: Page[Job], request: Request) -> dict[str, str]:
-    """The header `Link`, where a page follows: the same query with another cursor."""
+def link_to_next(page: Page[Job], limit: int, request: Request) -> dict[str, str]:
+    """The header `Link`, where a page follows: the same filters with the next cursor."""
     if page.next is None:
         return {}
-    items = [item for item in request.query_params.multi_items() if item[0] != "cursor"]
-    query = urlencode([*items, ("cursor", _cursor_of(page.next))])
+    asked = request.query_params.multi_items()
+    filters = [(name, value) for name, value in asked if name not in ("limit", "cursor")]
+    query = urlencode([*filters, ("limit", limit), ("cursor", _cursor_of(page.next))])
     return {"Link": f'<{root_of(request)}/jobs?{query}>; rel="next"'}
 
 
