@@ -113,6 +113,7 @@ class Dispatcher:
 
     def add(self, job: Job) -> None:
         """A job that is in the journal from now on: pending, or running in a slot taken for it."""
+        self._feed.changed(job.id)
         if job.status is Status.RUNNING:
             live = self._live[job.id] = LiveJob(job, self._speech)
             self._begin(live, job)

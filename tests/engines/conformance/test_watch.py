@@ -95,6 +95,18 @@ async def test_all_jobs(engine: Engine, puppets: Puppets) -> None:
         assert (await next_of(events, *STATES)).kind is EventKind.DONE
 
 
+async def test_new_jobs_are_told(engine: Engine) -> None:
+    """A job that only waits is told of, though nothing has happened to it yet."""
+    async with aclosing(engine.watch(Watch())) as events:
+        await next_of(events)
+        for _ in range(2):
+            reading = asyncio.create_task(next_of(events, *STATES))
+            job = await accepted(engine, job_of("echo", delay=60))
+            told = (await reading).job
+            assert told is not None
+            assert (told.id, told.status) == (job.id, Status.PENDING)
+
+
 async def test_resume_has_no_gap(engine: Engine, puppets: Puppets) -> None:
     """Resuming tells the latest state of each job changed since, in the order of changes."""
     jobs = [await accepted(engine, job_of("hold", name)) for name in "abc"]
