@@ -21,7 +21,7 @@ SECRETS_DIR: Final = Path("/run/secrets")
 
 SHIPPED_TASKS: Final = ("app.tasks",)
 
-_CLIENT_SETTINGS: Final = frozenset({"AWAITD_URL", "AWAITD_API_KEY"})
+CLIENT_SETTINGS: Final = frozenset({"AWAITD_URL", "AWAITD_API_KEY"})
 """Of the client and the command line; known here, so that one environment serves both."""
 
 MAX_SECONDS: Final = 100 * 366 * 86_400.0
@@ -120,7 +120,7 @@ def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
-    known = {PREFIX + field.upper() for field in Settings.model_fields} | _CLIENT_SETTINGS
+    known = {PREFIX + field.upper() for field in Settings.model_fields} | CLIENT_SETTINGS
     given = {name.upper() for name in names if name.upper().startswith(PREFIX)}
     if unknown := sorted(given - known):
         raise BadSettings(

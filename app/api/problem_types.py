@@ -53,7 +53,7 @@ _TABLE: Final = (
         400,
         "The body is not valid JSON",
         "The body is not one JSON object in UTF-8, without duplicate keys, NaN or infinities, at "
-        "most 64 levels deep, with integers of at most 4,300 digits.",
+        "most 64 levels deep, with integers of at most 64 bits.",
         "Send valid JSON; `detail` says what was found.",
         "the body is not valid JSON: an object has the same key twice",
     ),

@@ -124,8 +124,7 @@ class _Stream:
         self._since = since
 
     def news(self) -> Iterator[JobEvent]:
-        """What coroutines said, and the state of each job that changed, in the order of changes."""
-        yield from self._spoken()
+        """The state of each job that changed, in the order of changes, and what coroutines said."""
         while jobs := self._journal.reader.changed_since(self._since, _BATCH):
             for job in jobs:
                 if job.done:
@@ -134,6 +133,7 @@ class _Stream:
                 if matches(job, self._query):
                     yield _state_of(job)
                 self._since = job.version
+        yield from self._spoken()
 
     def _spoken(self) -> Iterator[JobEvent]:
         spoke, self._watcher.spoke = self._watcher.spoke, set()

@@ -171,16 +171,16 @@ async def test_filters(engine: Engine, puppets: Puppets, query: JobQuery) -> Non
 
 
 async def test_reports_of_all_jobs(engine: Engine, puppets: Puppets) -> None:
-    """What a coroutine reports is told to those who watch all jobs, before its end."""
+    """Those who watch all jobs are told the state of each, then what its coroutine reports."""
     async with aclosing(engine.watch(Watch())) as events:
         await next_of(events)
-        puppets.end("a")
         job = await accepted(engine, job_of("talk", "a"))
-        line = await next_of(events, EventKind.LOG)
-        assert line.job_id == job.id
-        done = await next_of(events, *STATES)
-        while done.kind is not EventKind.DONE:
-            done = await next_of(events, *STATES)
+        told = [await next_of(events) for _ in range(3)]
+        kinds = [event.kind for event in told]
+        assert kinds == [EventKind.STATUS, EventKind.PROGRESS, EventKind.LOG]
+        assert {event.job_id for event in told[1:]} == {job.id}
+        puppets.end("a")
+        assert (await next_of(events)).kind is EventKind.DONE
 
 
 async def test_draining_ends_streams(engine: Engine, puppets: Puppets) -> None:
