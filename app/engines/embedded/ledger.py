@@ -24,21 +24,34 @@ _STEPS_PER_DOUBLING: Final = 8
 class Histogram:
     """How many durations of each magnitude there were."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_due", "_median", "_total")
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
+        self._total = 0
+        self._median: float | None = None
+        self._due = 1
 
     def add(self, millis: Millis) -> None:
         """Count one duration."""
+        self._total += 1
         self._counts[round(math.log2(max(millis, 1)) * _STEPS_PER_DOUBLING)] += 1
+
+    def median(self) -> float | None:
+        """What half stay below, in seconds; found anew for each sixteenth more that was counted.
+
+        Every answer about a job that runs asks for it.
+        """
+        if self._total >= self._due and (quantiles := self.quantiles()) is not None:
+            self._median = quantiles.p50
+            self._due = self._total + self._total // 16 + 1
+        return self._median
 
     def quantiles(self) -> Quantiles | None:
         """The duration that half, nine in ten and 99 in a hundred stay below, in seconds."""
-        total = self._counts.total()
-        if not total:
+        if not self._total:
             return None
-        return Quantiles(*(self._at(math.ceil(q * total)) for q in (0.5, 0.9, 0.99)))
+        return Quantiles(*(self._at(math.ceil(q * self._total)) for q in (0.5, 0.9, 0.99)))
 
     def _at(self, rank: int) -> float:
         seen = 0
@@ -141,8 +154,7 @@ class Ledger:
 
     def median(self, task: str) -> float | None:
         """The seconds that half of the task's completed attempts stayed below."""
-        quantiles = self._durations[task].quantiles() if task in self._durations else None
-        return None if quantiles is None else quantiles.p50
+        return self._durations[task].median() if task in self._durations else None
 
     def minutes(self) -> list[Period]:
         """The ends of jobs, minute by minute for an hour."""
