@@ -120,6 +120,14 @@ def test_an_unknown_id_is_404(client: httpx.Client, path: str, job_id: str) -> N
     assert problem_of(client.delete("/jobs/" + job_id)) == (404, "job-not-found")
 
 
+@pytest.mark.parametrize("form", ["urn:uuid:{}", "{{{}}}", "{} ", "%20{}", "{}%00"])
+def test_an_id_has_one_spelling(client: httpx.Client, server: Server, form: str) -> None:
+    """What else Python would take for a UUID finds no job."""
+    job_id = finished(server)["id"]
+    for spelling in (form.format(job_id), job_id.replace("-", "")):
+        assert problem_of(client.get("/jobs/" + spelling)) == (404, "job-not-found")
+
+
 def test_an_id_may_be_in_capitals(client: httpx.Client, server: Server) -> None:
     """Hexadecimal digits are the same in either case; links have the small ones."""
     job = finished(server)
@@ -198,7 +206,9 @@ def test_a_long_poll_ends_with_the_change(
     path = job["links"]["self"]
     tag = client.get(path).headers["etag"]
     threading.Timer(0.1, lambda: httpx.delete(server.url + path, verify=False)).start()
+    began = time.monotonic()
     answer = client.get(path, headers={"If-None-Match": tag, "Prefer": "wait=10"})
+    assert time.monotonic() - began < 5
     assert answer.status_code == 200
     assert answer.json()["cancel_requested_at"] is not None
     assert not answer.json()["done"]

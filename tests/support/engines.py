@@ -87,6 +87,9 @@ class EndlessEngine(RefusingEngine):
     async def get(self, job_id: UUID) -> Job:
         return self.job
 
+    async def list(self, query: JobQuery) -> Page[Job]:
+        return Page((self.job,), self.job.id)
+
     async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
         return self.job
 
