@@ -6,6 +6,7 @@ nobody sees what a crash could take back.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from functools import partial
@@ -18,6 +19,7 @@ from app.engines.embedded.journal import Journal
 from app.engines.embedded.ledger import Ledger
 from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
+from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, Job, JobError, Millis
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Attempt, Interruption, Limits, Outcome
@@ -193,7 +195,8 @@ class Dispatcher:
         live.started_at = job.started_at
         live.last_progress = None
         if live.lines is None and job.attempt > 1:  # of the attempts before a restart
-            live.keep(self._journal.reader.lines(live.id))
+            with contextlib.suppress(StoreUnavailable):  # it is no reason not to run
+                live.keep(self._journal.reader.lines(live.id))
         task = self._registry[job.task]
         live.attempt = Attempt(task, job, live, self._limits, partial(self._ended, live))
         live.attempt.start(self._scheduler)

@@ -60,8 +60,8 @@ class EmbeddedEngine:
         """Open the journal, recover what a crash left, start running jobs."""
         unfinished = self._journal.open(self._config.lock_wait)
         self._submissions.continue_after(self._journal.newest_id)
-        self._ledger.load(self._journal.reader, [task.name for task in self._registry])
         try:
+            self._ledger.load(self._journal.reader, [task.name for task in self._registry])
             await self._recover(unfinished)
         except BaseException:
             await self._journal.close()
