@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from app.jobs.errors import InvalidParams, ParamError
+from app.jobs.ids import created_at
 from app.jobs.models import Job, Millis, NewJob
 from app.jobs.registry import Task
 from app.scheduler import Status
@@ -29,7 +30,8 @@ def complete(new: NewJob, source: Job | None) -> NewJob:
 def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> Job:
     """The pending job that a submission makes; raises `InvalidParams` with pointers.
 
-    `now` is the clock's: an id may be ahead of a clock that was set back.
+    What is due at once is due when it was created; `now` is the clock's, for an id may be ahead of
+    a clock that was set back.
     """
     errors, params = _errors_of(new, task), new.params or b"{}"
     try:
@@ -38,7 +40,7 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
         errors += invalid.errors
     if errors:
         raise InvalidParams(errors)
-    run_at = _run_at(new, now)
+    run_at = _run_at(new, min(now, created_at(job_id)))
     return Job(
         id=job_id,
         task=task.name,

@@ -128,6 +128,7 @@ class Puppets:
     @task(retries=1, backoff=lambda attempt: 0.2)
     async def talk_again(self, name: str, *, job: JobContext) -> Any:
         job.log("a line")
+        job.progress(0.5)
         return await self._act("talk_again", name, job)
 
     async def _act(self, task: str, name: str, job: JobContext) -> Any:

@@ -53,6 +53,12 @@ def test_a_clock_that_was_set_back_delays_no_job() -> None:
     assert job.run_at == NOW
 
 
+def test_a_clock_that_is_later_by_a_moment() -> None:
+    """What is due at once is due when it was created, though the clock was read a moment later."""
+    submission = NewJob(task="resize", params=b'{"width":1}')
+    assert admit(submission, _task(), JOB_ID, version=7, now=NOW + 1).run_at == NOW
+
+
 def test_what_is_asked_for_goes_before_what_the_task_says() -> None:
     """Priority, timeout, labels, owner and trace are those of the submission."""
     job = _admit(

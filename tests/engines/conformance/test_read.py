@@ -116,6 +116,7 @@ async def test_draining_lets_waiters_go(engine: Engine, puppets: Puppets) -> Non
     waiting = asyncio.create_task(engine.wait(job.id, timeout=LONG))
     await puppets.begun("a")
     engine.drain()
-    assert (await waiting).status is Status.RUNNING
-    assert (await engine.wait(job.id, timeout=LONG)).status is Status.RUNNING
+    async with asyncio.timeout(LONG / 4):
+        assert (await waiting).status is Status.RUNNING
+        assert (await engine.wait(job.id, timeout=LONG)).status is Status.RUNNING
     puppets.end("a")

@@ -8,7 +8,7 @@ import pytest
 from app.jobs.engine import Engine
 from app.jobs.models import ErrorType, JobError, Progress
 from app.scheduler import Status
-from tests.engines.harness import accepted, ended, idle
+from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import BRIEF, Puppets, job_of, secret
 
 
@@ -164,6 +164,17 @@ async def test_progress(engine: Engine, puppets: Puppets) -> None:
     await puppets.begun("a")
     assert (await engine.get(job.id)).progress == Progress(0.25, "a quarter")
     puppets.end("a")
+    assert (await ended(engine, job)).progress is None
+
+
+async def test_progress_between_attempts(engine: Engine, puppets: Puppets) -> None:
+    """The progress of an attempt is not shown when it has ended, nor for the next one."""
+    job = await accepted(engine, job_of("talk_again", "a"))
+    await puppets.begun("a")
+    puppets.fail("a", ValueError())
+    pending = await engine.wait(job.id, timeout=LONG, since=(await engine.get(job.id)).version)
+    assert (pending.status, pending.progress) == (Status.PENDING, None)
+    puppets.end("a", attempt=2)
     assert (await ended(engine, job)).progress is None
 
 

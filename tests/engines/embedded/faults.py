@@ -30,7 +30,9 @@ class Faults:
         self.after_commit = apsw.SQLITE_OK
         """What COMMIT answers when it has been done."""
         self.reading: apsw.Error | None = None
-        """What fails each statement of the other threads."""
+        """What fails the statements of the other threads."""
+        self.reading_at = ""
+        """What those statements contain."""
 
     def fail(self, error: apsw.Error, at: str = "") -> None:
         """Fail the writer's statements that begin so, until `mend`."""
@@ -45,7 +47,7 @@ class Faults:
         """The store is sound again."""
         self.before = lambda sql: None
         self.after_commit = apsw.SQLITE_OK
-        self.reading = None
+        self.reading, self.reading_at = None, ""
 
     def _connected(self, db: apsw.Connection) -> None:
         db.exec_trace = self._execute
@@ -57,7 +59,7 @@ class Faults:
             self.before(sql)
         else:
             self.questions.append(sql)
-            if self.reading is not None:
+            if self.reading is not None and self.reading_at in sql:
                 raise self.reading
         return True
 

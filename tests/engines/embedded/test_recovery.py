@@ -21,6 +21,7 @@ from app.jobs.ids import halves
 from app.jobs.models import ErrorType, JobQuery
 from app.scheduler import Status
 from tests.engines.clock import EPOCH, skip
+from tests.engines.embedded.faults import Faults
 from tests.engines.harness import accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
 
@@ -131,6 +132,19 @@ async def test_backoff(open_embedded: Open, puppets: Puppets, crash: Callable[[]
         skip(61)
         again = await ended(engine, job)
     assert (again.status, again.run_at) == (Status.COMPLETED, job.run_at)
+
+
+async def test_lines_cannot_be_read(faults: Faults, open_embedded: Open, puppets: Puppets) -> None:
+    """A second attempt begins though the lines of the first one cannot be read just then."""
+    async with open_embedded() as engine:
+        job = await accepted(engine, job_of("talk_again", "a"))
+        await puppets.begun("a")
+    async with open_embedded() as engine:
+        faults.reading = apsw.IOError("disk I/O error")
+        await puppets.begun("a", attempt=2)
+        faults.mend()
+        puppets.end("a", attempt=2)
+        assert (await ended(engine, job)).status is Status.COMPLETED
 
 
 async def test_crash_during_recovery(

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from app.engines.embedded import EmbeddedEngine
@@ -17,7 +18,7 @@ from app.jobs.models import ErrorType
 from app.scheduler import Status
 from tests.engines.clock import skip
 from tests.engines.embedded.faults import START, WRITER, Faults, disk_full, hang, turns
-from tests.engines.harness import accepted, ended
+from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import Puppets, job_of
 
 Open = Callable[..., EmbeddedEngine]
@@ -89,7 +90,9 @@ async def test_submission_in_flight(
     assert puppets.cancels["a"] <= max_running
 
 
-async def test_start_in_flight(faults: Faults, open_embedded: Open, puppets: Puppets) -> None:
+async def test_start_in_flight(
+    faults: Faults, open_embedded: Open, puppets: Puppets, caplog: pytest.LogCaptureFixture
+) -> None:
     """A job whose start takes longer to write than every grace does not run any more."""
     engine = await open_embedded(max_running=1, cancel_grace=0).__aenter__()
     first = await accepted(engine, job_of("hold", "first"))
@@ -104,11 +107,58 @@ async def test_start_in_flight(faults: Faults, open_embedded: Open, puppets: Pup
     go_on.set()
     await closing
     assert puppets.started == ["first"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     faults.mend()
     puppets.end("a", attempt=2)
     async with open_embedded() as engine:
         job = await ended(engine, job)
     assert (job.status, job.attempt) == (Status.COMPLETED, 2)
+
+
+async def test_start_between_the_graces(
+    faults: Faults, open_embedded: Open, puppets: Puppets
+) -> None:
+    """A job whose start is written when the others have been interrupted does not begin either."""
+    engine = await open_embedded(max_running=1, cancel_grace=60).__aenter__()
+    first = await accepted(engine, job_of("hold", "first"))
+    job = await accepted(engine, job_of("persistent", "a"))
+    await puppets.begun("first")
+    hanging, go_on = hang(faults, START)
+    puppets.end("first")
+    await ended(engine, first)
+    await hanging.wait()
+    closing = asyncio.create_task(close(engine))
+    await turns()
+    go_on.set()
+    await asyncio.wait_for(closing, LONG)
+    assert puppets.started == ["first"]
+    faults.mend()
+    puppets.end("a", attempt=2)
+    async with open_embedded() as engine:
+        assert (await ended(engine, job)).attempt == 2
+
+
+async def test_end_after_the_stop(
+    open_embedded: Open, puppets: Puppets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job that outlasts every grace ends without an error in the log."""
+    engine = await open_embedded(cancel_grace=0).__aenter__()
+    await accepted(engine, job_of("deaf", "a"))
+    await puppets.begun("a")
+    await close(engine)
+    puppets.end("a")
+    await turns()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_opening_finds_damage(faults: Faults, open_embedded: Open, puppets: Puppets) -> None:
+    """An opening that fails after the journal was opened leaves no thread and no lock behind."""
+    faults.reading, faults.reading_at = apsw.IOError("disk I/O error"), "GROUP BY"
+    with pytest.raises(StoreUnavailable):
+        await open_embedded().__aenter__()
+    faults.mend()
+    async with open_embedded():
+        pass
 
 
 async def test_cancel_in_flight(faults: Faults, open_embedded: Open, puppets: Puppets) -> None:
