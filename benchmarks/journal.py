@@ -38,7 +38,9 @@ def main() -> None:
     """Measure, and print a table."""
     print(f"{'':28}{'submitters':>10}{'rows/s':>10}{'p50 ms':>10}{'p99 ms':>10}")
     for submitters in SUBMITTERS:
-        _show("engine: a no-op job", submitters, asyncio.run(_engine(submitters)))
+        _show("engine: a no-op job, run", submitters, asyncio.run(_engine(submitters)))
+    for submitters in SUBMITTERS:
+        _show("engine: a job for later", submitters, asyncio.run(_engine(submitters, delay=3600)))
     for submitters in SUBMITTERS:
         _show("apsw: a commit for each row", submitters, asyncio.run(_plain(submitters)))
     rate, size = asyncio.run(_finished())
@@ -47,10 +49,11 @@ def main() -> None:
     )
 
 
-async def _engine(submitters: int) -> list[float]:
+async def _engine(submitters: int, delay: float = 0.0) -> list[float]:
+    new = NewJob(task="noop", delay=delay)
     with tempfile.TemporaryDirectory() as folder:
         async with _open_engine(Path(folder)) as engine:
-            return await _measure(submitters, lambda: engine.submit(NewJob(task="noop")))
+            return await _measure(submitters, lambda: engine.submit(new))
 
 
 async def _plain(submitters: int) -> list[float]:
