@@ -21,7 +21,6 @@ _INSERT: Final = (
 )
 _PENDING: Final = CODES[Status.PENDING]
 _RUNNING: Final = CODES[Status.RUNNING]
-_CANCELLED: Final = CODES[Status.CANCELLED]
 
 
 @dataclass(frozen=True, slots=True)
