@@ -14,7 +14,7 @@ from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.lock import FolderLock
 from app.jobs.errors import ShuttingDown, StoreUnavailable
-from app.jobs.models import ErrorType
+from app.jobs.models import ErrorType, Job
 from app.scheduler import Status
 from tests.engines.clock import skip
 from tests.engines.embedded.faults import START, WRITER, Faults, disk_full, hang, turns
@@ -90,11 +90,10 @@ async def test_submission_in_flight(
     assert puppets.cancels["a"] <= max_running
 
 
-async def test_start_in_flight(
-    faults: Faults, open_embedded: Open, puppets: Puppets, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A job whose start takes longer to write than every grace does not run any more."""
-    engine = await open_embedded(max_running=1, cancel_grace=0).__aenter__()
+async def closed_in_a_start(
+    engine: EmbeddedEngine, faults: Faults, puppets: Puppets
+) -> tuple[Job, asyncio.Task[None]]:
+    """A job of which the start is still being written when the engine is closed; and the close."""
     first = await accepted(engine, job_of("hold", "first"))
     job = await accepted(engine, job_of("persistent", "a"))
     await puppets.begun("first")
@@ -105,6 +104,15 @@ async def test_start_in_flight(
     closing = asyncio.create_task(close(engine))
     await turns()
     go_on.set()
+    return job, closing
+
+
+async def test_start_in_flight(
+    faults: Faults, open_embedded: Open, puppets: Puppets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job whose start takes longer to write than every grace does not run any more."""
+    engine = await open_embedded(max_running=1, cancel_grace=0).__aenter__()
+    job, closing = await closed_in_a_start(engine, faults, puppets)
     await closing
     assert puppets.started == ["first"]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -120,16 +128,7 @@ async def test_start_between_the_graces(
 ) -> None:
     """A job whose start is written when the others have been interrupted does not begin either."""
     engine = await open_embedded(max_running=1, cancel_grace=60).__aenter__()
-    first = await accepted(engine, job_of("hold", "first"))
-    job = await accepted(engine, job_of("persistent", "a"))
-    await puppets.begun("first")
-    hanging, go_on = hang(faults, START)
-    puppets.end("first")
-    await ended(engine, first)
-    await hanging.wait()
-    closing = asyncio.create_task(close(engine))
-    await turns()
-    go_on.set()
+    job, closing = await closed_in_a_start(engine, faults, puppets)
     await asyncio.wait_for(closing, LONG)
     assert puppets.started == ["first"]
     faults.mend()
