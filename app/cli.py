@@ -1,24 +1,32 @@
 """The command line."""
 
-import http.client
 import json
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Annotated, Final, NoReturn
-from urllib.parse import urlsplit
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, TypeAlias
 
 import typer
 
 from app import __version__
+from app.fetch import Incomplete, Refused, Unreachable, fetch_backup, get, require_new
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 5
 
-HEALTH_TIMEOUT: Final = 2.0
-
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+
+Url: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="AWAITD_URL",
+        help="Where the server is.",
+        show_default="where AWAITD_HOST and AWAITD_PORT say",
+    ),
+]
 
 cli = typer.Typer(
     name="awaitd",
@@ -59,25 +67,39 @@ def serve() -> None:
 
 
 @cli.command()
-def health(
-    url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AWAITD_URL",
-            help="Where the server is.",
-            show_default="where AWAITD_HOST and AWAITD_PORT say",
-        ),
-    ] = None,
-) -> None:
+def health(url: Url = None) -> None:
     """Ask the server whether it accepts work: exit 0 if it is ready, 1 if not, 5 if not there."""
-    url = url or _local_url()
     try:
-        status, body = _get(f"{url.rstrip('/')}/readyz")
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        _fail(f"cannot reach {url}: {error}", EXIT_UNREACHABLE)
+        status, body = get(url or _local_url(), "/readyz")
+    except Unreachable as error:
+        _fail(str(error), EXIT_UNREACHABLE)
     if status != 200:
         _fail(f"not ready: {_reason_in(body) or f'it answered {status}'}", EXIT_FAILED)
     typer.echo("ready")
+
+
+@cli.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A file that is not there yet.", metavar="FILE")],
+    url: Url = None,
+) -> None:
+    """Have the server copy its jobs into FILE, while it goes on: whole, or not at all.
+
+    Exit 0 if FILE is there, 1 if that failed, 2 for wrong use, 5 if the server cannot be reached.
+
+    To restore it: stop the server, remove journal.sqlite3-wal and journal.sqlite3-shm from its
+    data directory, put FILE in place of journal.sqlite3, and start again.
+    """
+    try:
+        _require_place(file)
+        size = fetch_backup(url or _local_url(), file, _authorization())
+    except Unreachable as error:
+        _fail(str(error), EXIT_UNREACHABLE)
+    except ValueError as error:
+        _fail(f"AWAITD_API_KEY cannot be sent: {error}", EXIT_USAGE)
+    except (Refused, Incomplete, OSError) as error:
+        _fail(f"no backup: {error}", EXIT_FAILED)
+    typer.echo(f"awaitd: {file} has {size} bytes", err=True)
 
 
 @cli.command()
@@ -112,14 +134,19 @@ def _local_url() -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _get(url: str) -> tuple[int, bytes]:
-    """Status and body of a page. Not by urllib, which takes half as long again, and a proxy."""
-    parts = urlsplit(url)
-    scheme = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    with closing(scheme(parts.netloc, timeout=HEALTH_TIMEOUT)) as connection:
-        connection.request("GET", parts.path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+def _authorization() -> dict[str, str]:
+    key = os.environ.get("AWAITD_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _require_place(file: Path) -> None:
+    """End for a FILE that cannot be written because of what it names."""
+    try:
+        require_new(file)
+    except FileExistsError as error:
+        _fail(str(error), EXIT_USAGE)
+    if not file.parent.is_dir():
+        _fail(f"there is no directory {file.parent}", EXIT_USAGE)
 
 
 def _reason_in(body: bytes) -> str | None:

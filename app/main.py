@@ -5,28 +5,54 @@
 
 import contextlib
 import contextvars
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from app import __version__
-from app.api import docs, health, inspection, jobs, problems, stats, streams, tasks
+from app.api import (
+    backup,
+    docs,
+    health,
+    inspection,
+    jobs,
+    metrics,
+    problems,
+    stats,
+    streams,
+    tasks,
+)
 from app.api.errors import add_error_handlers
 from app.api.openapi import openapi_of
 from app.api.requests import ApiState
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig
 from app.jobs.engine import Engine
+from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
 from app.outbound import outbound_policy
 from app.settings import Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
+from app.telemetry import metrics_of
 
 
 class Service(FastAPI):
-    """The app, with the document of its tasks."""
+    """The app, with the document of its tasks and its start-up errors as messages."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; what keeps it from starting is said in one line to any server that runs it."""
+
+        async def tell(message: Message) -> None:
+            error = sys.exc_info()[1]
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, StartUpError):
+                message = {**message, "message": f"awaitd: {error}"}
+            await send(message)
+
+        await super().__call__(scope, receive, tell if scope["type"] == "lifespan" else send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""
@@ -78,10 +104,15 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.api = ApiState(
-        engine, registry, max_body_size=settings.max_body_size, max_wait=settings.max_wait
+        engine,
+        registry,
+        metrics_of,
+        max_body_size=settings.max_body_size,
+        max_wait=settings.max_wait,
     )
     add_error_handlers(app)
-    for module in (jobs, inspection, streams, tasks, stats, health, problems, docs):
+    jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
+    for module in (*jobs_and_tasks, metrics, backup, health, problems, docs):
         app.include_router(module.router)
     return app
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,10 +19,12 @@ from app import __version__
 from app.api.examples import example_of
 from app.api.requests import ApiState
 from app.jobs.errors import StartUpError
-from app.jobs.texts import to_json
+from app.jobs.texts import to_json, traceback_of
 from app.settings import Settings
 from app.shutdown import SIGNALS
 from app.telemetry import configure_logging
+
+log = logging.getLogger(__name__)
 
 CLOSE_WITHIN: Final = 0.4
 """Seconds in which open requests may end after the engine has drained; within `SLACK`."""
@@ -74,11 +77,40 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
     server = _Server(config, partial(_announce, app, settings))
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
-    with (
-        _bound_socket(settings) as listener,
-        asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
-    ):
-        runner.run(_serve(app, server, listener))
+    with _bound_socket(settings) as listener:
+        run_to_its_end(_serve(app, server, listener), config.get_loop_factory())
+
+
+def run_to_its_end(
+    main: Coroutine[Any, Any, None], make_loop: Callable[[], asyncio.AbstractEventLoop] | None
+) -> None:
+    """As `asyncio.run`, but only the end of `main` ends the event loop.
+
+    A SystemExit or KeyboardInterrupt in a subtask or callback of some job stops the loop under
+    everybody else; then it is logged, and the loop goes on where it was.
+    """
+    with _closing(asyncio.Runner(loop_factory=make_loop)) as loop:
+        task = loop.create_task(main)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except BaseException as error:
+                if not task.done():
+                    text = "a job stopped the event loop, which goes on\n%s"
+                    log.critical(text, traceback_of(error))
+        task.result()
+
+
+@contextlib.contextmanager
+def _closing(runner: asyncio.Runner) -> Iterator[asyncio.AbstractEventLoop]:
+    """Its loop; at the end what jobs left behind is cancelled, and may raise anything."""
+    try:
+        yield runner.get_loop()
+    finally:
+        try:
+            runner.close()
+        except BaseException as error:
+            log.critical("what a job left behind did not end well\n%s", traceback_of(error))
 
 
 async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:

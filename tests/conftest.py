@@ -1,3 +1,5 @@
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -5,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Server
+
+# Every event loop of the tests and of their servers is in debug mode.
+os.environ.setdefault("PYTHONASYNCIODEBUG", "1")
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +34,13 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             return stack.enter_context(Server(folder or tmp_path, **settings))
 
         yield start
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_thread() -> Iterator[None]:
+    """No test leaves a thread of an engine behind, which would watch the loop of the next."""
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("awaitd-")]
+    for thread in left:
+        thread.join(5)  # it has said that it ends, but may not have ended yet
+        assert not thread.is_alive(), f"{thread.name} still runs"

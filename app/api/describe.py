@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.api import patterns
 from app.api.problem_types import PROBLEMS, ProblemType
-from app.api.samples import EVENTS, SAMPLES
+from app.api.samples import EVENTS, METRICS, SAMPLES
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -196,6 +196,22 @@ def streaming(*problems: str, ends: str = "") -> Responses:
         "content": {"text/event-stream": {"schema": {}, "example": EVENTS}},
     }
     return {200: stream} | answers({204: Answer(ends)} if ends else {}, *problems)
+
+
+def metrics(*problems: str) -> Responses:
+    """The responses of a route that answers in the text format of Prometheus."""
+    content = {"text/plain": {"schema": {"type": "string"}, "example": METRICS}}
+    return {200: {"description": "The metrics.", "content": content}} | answers({}, *problems)
+
+
+def download(media_type: str, description: str, *problems: str) -> Responses:
+    """The responses of a route that answers with a file."""
+    # No type: how binary content is declared differs from one release of OpenAPI to the next.
+    file = {
+        "description": description,
+        "content": {media_type: {"schema": {}, "example": "(binary)"}},
+    }
+    return {200: file} | answers({}, *problems)
 
 
 def with_job_links(responses: Responses, status: int) -> Responses:

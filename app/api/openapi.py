@@ -31,6 +31,7 @@ TAGS: Final = [
     {"name": "jobs", "description": "Submit, look at, wait for, list and cancel jobs."},
     {"name": "events", "description": "Watch jobs as their lives go on."},
     {"name": "tasks", "description": "What can be run, with what, and what it returns."},
+    {"name": "store", "description": "What holds the jobs."},
     {"name": "health", "description": "For probes: does the process live, does it accept work?"},
     {"name": "problems", "description": "What can go wrong and what to do then."},
 ]

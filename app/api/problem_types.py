@@ -206,7 +206,8 @@ _TABLE: Final = (
         "store-unavailable",
         503,
         "The store cannot be written",
-        "The disk is full or failing. What was asked for was not acknowledged.",
+        "The disk is full or failing, or the journal is damaged. What was asked for was not "
+        "acknowledged.",
         "Try again after `Retry-After`, with the same `Idempotency-Key`.",
         "the journal cannot be written (FullError: database or disk is full)",
     ),

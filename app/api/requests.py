@@ -1,7 +1,7 @@
 """What every route asks of its request."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from fastapi import Request
@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
 from app.jobs.engine import Engine
+from app.jobs.figures import Figures
 from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
 
@@ -18,10 +19,17 @@ class ApiState:
     """What the composition root hands to the routes, as `app.state.api`."""
 
     def __init__(
-        self, engine: Engine, registry: TaskRegistry, *, max_body_size: int, max_wait: float
+        self,
+        engine: Engine,
+        registry: TaskRegistry,
+        metrics_of: Callable[[Figures], bytes],
+        *,
+        max_body_size: int,
+        max_wait: float,
     ) -> None:
         self.engine = engine
         self.registry = registry
+        self.metrics_of = metrics_of
         self.max_body_size = max_body_size
         self.max_wait = max_wait
 

@@ -66,6 +66,15 @@ _COMPLETED: Final = _ended("completed", result=2.0)
 
 _SUMMARY: Final = {name: _COMPLETED[name] for name in _COMPLETED if name not in _LARGE}
 
+METRICS: Final = """\
+# HELP awaitd_jobs Jobs in the store.
+# TYPE awaitd_jobs gauge
+awaitd_jobs{status="running",task="sleep"} 2.0
+# HELP awaitd_loop_blocked_total How often the event loop was blocked for a second or more.
+# TYPE awaitd_loop_blocked_total counter
+awaitd_loop_blocked_total 0.0
+"""
+
 EVENTS: Final = f"""\
 event: progress
 data: {json.dumps({"job": _ID, "fraction": 0.4, "message": "12 of 30 pages"})}
@@ -156,6 +165,8 @@ SAMPLES: Final[Mapping[str, Any]] = {
         "slots": {"taken": 2, "limit": 1000},
         "oldest_pending": None,
         "loop_lag": 0.0004,
+        "loop_blocked": 0,
+        "loop_blocked_seconds": 0.0,
         "minutes": [_PERIOD],
         "quarter_hours": [_PERIOD],
     },

@@ -196,6 +196,10 @@ class Stats(BaseModel):
         datetime | None, Field(description="When the pending job submitted first was.")
     ]
     loop_lag: Annotated[float, Field(description="Seconds the event loop was last late by.")]
+    loop_blocked: Annotated[
+        int, Field(description="How often a job or request blocked the event loop for a second.")
+    ]
+    loop_blocked_seconds: Annotated[float, Field(description="For how long in all.")]
     minutes: Annotated[list[Period], Field(description="Of the last hour, oldest first.")]
     quarter_hours: Annotated[list[Period], Field(description="Of the last day, oldest first.")]
 

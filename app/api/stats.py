@@ -35,6 +35,8 @@ async def get_stats(request: Request) -> Response:
         "slots": {"taken": figures.slots_taken, "limit": figures.slots},
         "oldest_pending": rfc3339(figures.oldest_pending),
         "loop_lag": figures.loop_lag,
+        "loop_blocked": figures.loop_blocked,
+        "loop_blocked_seconds": round(figures.loop_blocked_seconds, 3),
         "minutes": [_period(period) for period in figures.minutes],
         "quarter_hours": [_period(period) for period in figures.quarter_hours],
     }

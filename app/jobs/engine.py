@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import BinaryIO, Protocol, Self
 from uuid import UUID
 
 from app.jobs.events import Inspection, JobEvent, Watch
@@ -61,6 +61,12 @@ class Engine(Protocol):
         """The events of one job, to its end, or of all that match, until the engine drains.
 
         Carries states, not history: who reads slowly is told the latest state of each job.
+        """
+
+    async def backup(self) -> BinaryIO:
+        """A consistent copy of the store with all that was acknowledged before, open for reading.
+
+        It is gone once it is closed. Raises `StoreUnavailable`.
         """
 
     async def figures(self) -> Figures:

@@ -47,6 +47,10 @@ class Figures:
     """When the pending job that was submitted first was."""
     loop_lag: float
     """Seconds that the event loop was last late by."""
+    loop_blocked: int
+    """How often the event loop was blocked for a second or more."""
+    loop_blocked_seconds: float
+    """For how long in all."""
     minutes: Sequence[Period]
     quarter_hours: Sequence[Period]
     tasks: Mapping[str, TaskFigures]

@@ -19,18 +19,24 @@ _HALVES: Final = struct.Struct(">qq")
 class JobIds:
     """Makes ids that only grow, also when the clock steps back or the process restarts.
 
-    `last` is the upper half of the newest id given out before.
+    `last` is the upper half of the newest id given out before; `random_bits` gives so many bits.
     """
 
-    def __init__(self, now: Callable[[], int], last: int = 0) -> None:
+    def __init__(
+        self,
+        now: Callable[[], int],
+        last: int = 0,
+        random_bits: Callable[[int], int] = secrets.randbits,
+    ) -> None:
         self._now = now
         self._last = last
+        self._random_bits = random_bits
 
     def next(self) -> UUID:
         """A new id, of the present millisecond or of the last id's when that is later."""
         fresh = self._now() << 16 | _VERSION
         self._last = fresh if fresh > self._last else _following(self._last)
-        return UUID(int=self._last << 64 | _VARIANT | secrets.randbits(62))
+        return UUID(int=self._last << 64 | _VARIANT | self._random_bits(62))
 
 
 def halves(job_id: UUID) -> tuple[int, int]:

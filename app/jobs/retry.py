@@ -21,7 +21,7 @@ def is_retried(error: JobError, raised: BaseException | None, retry_on: RetryOn)
     Timeouts and interruptions always are; of exceptions those in `retry_on`.
     """
     if error.type is ErrorType.EXCEPTION:
-        return isinstance(raised, retry_on)
+        return issubclass(type(raised), retry_on)  # its own `__class__` may be anything
     return error.type in _ALWAYS
 
 
@@ -43,7 +43,8 @@ def _delay_by(function: Callable[[int], float], attempt: int) -> float:
         delay = float(function(attempt))
         if not 0 <= delay <= MAX_DELAY:
             raise ValueError(f"a delay is 0 to {MAX_DELAY:g} seconds, not {delay}")
-    except Exception as error:
+    # It may raise anything, and a SystemExit would stop the whole event loop.
+    except BaseException as error:
         log.warning("backoff %r failed", function, exc_info=error)
         return MAX_BACKOFF
     return delay

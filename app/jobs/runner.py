@@ -19,7 +19,7 @@ from app.jobs.models import ErrorType, Job, JobError, Json, Millis
 from app.jobs.registry import Task
 from app.jobs.retry import delay_after, is_retried
 from app.jobs.signature import BadResult
-from app.jobs.texts import clipped, message_of
+from app.jobs.texts import class_name, clipped, message_of, traceback_of
 from app.scheduler import BackgroundTask, BackgroundTaskScheduler, Step
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class Attempt:
     def start(self, scheduler: BackgroundTaskScheduler) -> None:
         """Begin; the coroutine takes its first step in a later turn of the event loop."""
         job = self._job
-        context = JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout)
+        clock = asyncio.get_running_loop().time  # by which it times out, too
+        context = JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout, clock)
         try:
             arguments = self._task.arguments(job.params, context)
         except InvalidParams as error:
@@ -186,7 +187,7 @@ class Attempt:
     def _log_exception(self, exception: BaseException) -> None:
         """A traceback goes to the server's log, never to a client."""
         job = self._job
-        log.warning("job %s (%s) raised", job.id, job.task, exc_info=exception)
+        log.warning("job %s (%s) raised\n%s", job.id, job.task, traceback_of(exception))
 
 
 def crashed(job: Job, task: Task | None, limits: Limits) -> Outcome:
@@ -217,5 +218,4 @@ class _Ended:
 
 
 def _error_of(exception: BaseException) -> JobError:
-    name = clipped(type(exception).__name__)
-    return JobError(ErrorType.EXCEPTION, message_of(exception), exception=name)
+    return JobError(ErrorType.EXCEPTION, message_of(exception), exception=class_name(exception))

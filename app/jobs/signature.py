@@ -13,9 +13,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import CoreConfig, ErrorDetails, PydanticSerializationError, SchemaSerializer
 
 from app.jobs.context import JobContext
+from app.jobs.eager import holds_iterator
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.models import Json
-from app.jobs.texts import clipped, to_json
+from app.jobs.texts import class_name, clipped, to_json
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,9 +48,9 @@ class Params:
             parsed = validate_json(self.model, params, strict=True)
         except ValidationError as error:
             raise InvalidParams(param_errors(error, "/params", _json_or_none(params))) from error
-        # A validator of the task's own may raise anything.
-        except Exception as error:
-            detail = f"could not be checked: {type(error).__name__}"
+        # A validator of the task's own may raise anything; a SystemExit would stop the whole loop.
+        except BaseException as error:
+            detail = f"could not be checked: {class_name(error)}"
             raise InvalidParams([ParamError("/params", detail, "validator_failed")]) from error
         # Defaults too, of which pydantic copies lists and dicts: no job sees what another added.
         fields = self.model.model_fields
@@ -75,6 +76,8 @@ class Result:
     def encode(self, value: Any) -> Json:
         """The value as JSON, checked strictly (`"5"` is no int); raises `BadResult`."""
         try:
+            if holds_iterator(value):
+                raise BadResult("the result is no JSON value (an iterator)")
             checked = self._adapter.validate_python(value, strict=True)
             # By alias, which is how the schema names the fields.
             return to_json(
@@ -82,9 +85,12 @@ class Result:
             )
         except ValidationError as error:
             raise BadResult(_first_line_of(error)) from error
-        # Circular, too deep, not JSON, a lone surrogate, or a serializer of the task's own.
-        except Exception as error:
-            raise BadResult(f"the result is no JSON value ({type(error).__name__})") from error
+        except BadResult:
+            raise
+        # Circular, too deep, not JSON, a lone surrogate, or code of the task's own that raises
+        # anything, such as a serializer.
+        except BaseException as error:
+            raise BadResult(f"the result is no JSON value ({class_name(error)})") from error
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the result."""

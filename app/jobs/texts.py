@@ -1,9 +1,11 @@
 """JSON texts and messages that are safe to keep and to show."""
 
 import json
+import traceback
 from typing import Any, Final
 
 _MAX_MESSAGE: Final = 2_000
+_MAX_TRACEBACK: Final = 20_000
 
 # Made once: `json.dumps` with options makes one for each call, which takes longer than its work.
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -17,11 +19,26 @@ def to_json(value: Any) -> bytes:
 def message_of(error: BaseException) -> str:
     """The text of an exception, at most 2,000 characters; never raises, always valid UTF-8."""
     try:
-        text = str(error)
+        return clipped(str(error))
     # The exception's own `__str__` may raise anything.
     except BaseException as broken:
-        text = f"(its text cannot be had: {type(broken).__name__})"
-    return clipped(text)
+        return f"(its text cannot be had: {class_name(broken)})"
+
+
+def class_name(error: BaseException) -> str:
+    """The name of an exception's class, whatever its metaclass says; never raises."""
+    return clipped(type.__dict__["__name__"].__get__(type(error)))
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback for a log, without its middle beyond 20,000 characters; never raises."""
+    try:
+        text = "".join(traceback.format_exception(error)).rstrip()
+    # Its attributes may be properties, which may raise anything.
+    except BaseException as broken:
+        return f"(its traceback cannot be had: {class_name(broken)})"
+    half = _MAX_TRACEBACK // 2
+    return text if len(text) <= _MAX_TRACEBACK else f"{text[:half]}\n…\n{text[-half:]}"
 
 
 def clipped(text: str) -> str:

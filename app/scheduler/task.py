@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast, final
 
 from app.scheduler.errors import TaskNotFinished
+from app.scheduler.origin import running_name
 from app.scheduler.states import Status, Step, after
 
 T = TypeVar("T")
@@ -85,7 +87,8 @@ class BackgroundTask(Generic[T]):
         self._require_finished()
         if self._status is Status.FAILED:
             # Without its own traceback back, each call would add a few frames more to it.
-            raise cast(BaseException, self._exception).with_traceback(self._traceback)
+            failure = cast(BaseException, self._exception)
+            raise BaseException.with_traceback(failure, self._traceback)
         return self._value
 
     def exception(self) -> BaseException | None:
@@ -151,6 +154,7 @@ class BackgroundTask(Generic[T]):
         if self._coroutine is None:  # cancelled before its first step
             return
         self._status = after(self._status, Step.START)
+        running_name.set(self._name)
         try:
             self._value = await self._coroutine
         # Whatever it raises ends this task and nothing else: an asyncio task that lets a
@@ -161,12 +165,14 @@ class BackgroundTask(Generic[T]):
             self._end(Step.CANCEL if self._cancel_requested else Step.COMPLETE)
 
     def _step_after(self, error: BaseException) -> Step:
-        if self._cancel_requested and isinstance(error, asyncio.CancelledError):
+        # By its type, for an exception's own `__class__` and `__traceback__` may raise.
+        if self._cancel_requested and issubclass(type(error), asyncio.CancelledError):
             return Step.CANCEL
         self._exception = error
         # Past our own frame, which would tie the task into a reference cycle.
-        self._traceback = error.__traceback__ and error.__traceback__.tb_next
-        error.with_traceback(self._traceback)  # a frozen exception refuses the assignment
+        traceback = sys.exc_info()[2]
+        self._traceback = traceback and traceback.tb_next
+        BaseException.with_traceback(error, self._traceback)  # a frozen one refuses the assignment
         return Step.CANCEL if self._cancel_requested else Step.FAIL
 
     def _end(self, step: Step) -> None:
@@ -182,7 +188,7 @@ class BackgroundTask(Generic[T]):
         for callback in callbacks:
             try:
                 callback(self)
-            except Exception:
+            except BaseException:  # a SystemExit would stop the whole loop
                 log.exception("a callback of task %r raised", self._name)
         self._runner = None
 

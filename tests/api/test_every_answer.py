@@ -22,6 +22,7 @@ PATHS = [
     "/tasks/sleep",
     "/livez",
     "/readyz",
+    "/metrics",
     "/problems/not-found",
     "/docs",
     "/docs/init.js",

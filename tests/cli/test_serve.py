@@ -92,5 +92,5 @@ def test_version_and_help() -> None:
     """`--version` prints the version, and no command at all the help."""
     assert CliRunner().invoke(cli, ["--version"]).stdout == f"{__version__}\n"
     helped = CliRunner().invoke(cli, [])
-    for command in ("serve", "health", "openapi"):
+    for command in ("serve", "health", "backup", "openapi"):
         assert command in helped.output

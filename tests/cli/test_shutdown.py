@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.gates import open_gate
 from tests.support.raw import connect
@@ -129,17 +130,30 @@ def test_it_ends_in_time_whatever_runs(start_server: Callable[..., Server], tmp_
     assert after["attempts"][0]["error"]["type"] == "interrupted"
 
 
-def test_a_blocked_loop_does_not_hold_it_up(start_server: Callable[..., Server]) -> None:
-    """A coroutine that blocks the event loop is ended with the process, which says so."""
+@pytest.mark.parametrize("task", ["block", "spin"])
+def test_a_blocked_loop_does_not_hold_it_up(
+    start_server: Callable[..., Server], tmp_path: Path, task: str
+) -> None:
+    """A coroutine that blocks the event loop is ended with the process, which says so.
+
+    In the next one it was interrupted, and what waited for the loop runs.
+    """
     server = start_server(
         AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0.2", AWAITD_CANCEL_GRACE="0.2"
     )
-    server.submit("block", seconds=60)
+    delayed = {"task": "count_runs", "params": {"path": str(tmp_path / "runs")}, "delay": 0.1}
+    waiting = server.client.post("/jobs", json=delayed).json()
+    blocking = server.submit(task, seconds=60)
     time.sleep(0.3)  # it is blocked by now
     began = time.monotonic()
     assert server.terminate() == 1
     assert time.monotonic() - began < 0.2 + 2
     assert "this process does not end" in server.log
+
+    server.start()
+    after = server.job(blocking["id"])
+    assert (after["status"], after["error"]["type"]) == ("failed", "interrupted")
+    assert server.job(waiting["id"], wait=10)["result"] == 1
 
 
 def test_a_second_signal_ends_the_grace(

@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(180)]
 def folder(tmp_path: Path) -> Path:
     """A folder with a generated client, and a program that uses it."""
     made = ("--meta", "none", "--output-path", "awaitd_client", "--fail-on-warning")
-    run(tmp_path, "openapi-python-client", "generate", "--path", ROOT / "openapi.json", *made)
+    document = ("--path", ROOT / "openapi.json", "--config", HERE / "generator.yml")
+    run(tmp_path, "openapi-python-client", "generate", *document, *made)
     shutil.copy(HERE / "example.py", tmp_path)
     return tmp_path
 

@@ -56,6 +56,7 @@ def test_ten_thousand_jobs_in_flight(start_server: Callable[..., Server]) -> Non
         AWAITD_TASKS="tests.support.tasks_for_tests",
         AWAITD_MAX_RUNNING=str(JOBS + 1),
         AWAITD_SHUTDOWN_GRACE="0",
+        PYTHONASYNCIODEBUG="",  # in debug mode so many take half a minute
     )
     jobs = asyncio.run(submit_over_all(server.url, '{"task":"hold"}'))
     assert len({job["id"] for job in jobs}) == JOBS

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.jobs.texts import clipped, message_of, to_json
+from app.jobs.texts import class_name, clipped, message_of, to_json, traceback_of
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates included
 
@@ -103,3 +103,33 @@ def test_what_is_no_json_is_refused() -> None:
     """An object without a JSON form is a `TypeError`."""
     with pytest.raises(TypeError):
         to_json(object())
+
+
+class Secretive(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise SystemExit
+
+
+class Nameless(Exception, metaclass=Secretive):
+    __cause__ = property(lambda _: exec("raise SystemExit"))
+
+
+def test_a_class_is_named_whatever_its_metaclass_says() -> None:
+    """The name that its definition gives, cut as every text is."""
+    assert class_name(Nameless()) == "Nameless"
+    assert class_name(type("x" * 3_000, (Exception,), {})()) == "x" * 1_999 + "…"
+
+
+def test_a_traceback_is_a_text_for_the_log() -> None:
+    """As Python prints it; of a very long one the middle is left out; some cannot be had."""
+    try:
+        raise LookupError("x" * 3)
+    except LookupError as error:
+        text = traceback_of(error)
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert text.endswith("\nLookupError: xxx")
+    long = traceback_of(LookupError("x" * 50_000 + "end"))
+    assert (long[:20], long[-5:]) == ("LookupError: xxxxxxx", "xxend")
+    assert len(long) == 20_003
+    assert traceback_of(Nameless()) == "(its traceback cannot be had: SystemExit)"

@@ -1,6 +1,8 @@
 import asyncio
 import dataclasses
+import sys
 import traceback
+from typing import NoReturn
 
 import pytest
 
@@ -20,6 +22,17 @@ class Frozen(Exception):
 
 class Own(BaseException):
     pass
+
+
+class Classless(Exception):
+    __class__ = property(lambda _: sys.exit())
+
+
+class Traceless(Exception):
+    __traceback__ = property(lambda _: sys.exit())
+
+    def with_traceback(self, _: object) -> NoReturn:
+        sys.exit()
 
 
 @pytest.mark.parametrize(
@@ -129,3 +142,38 @@ async def test_a_failure_handed_on_keeps_its_origin(scheduler: BackgroundTaskSch
     assert error is inner.exception()
     names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
     assert (names[0], names[-1]) == ("hand_on", "raise_it")
+
+
+@pytest.mark.parametrize("kind", ["Classless", "Traceless"])
+async def test_an_exception_that_hides_itself_fails_its_own_task_only(
+    kind: str, scheduler: BackgroundTaskScheduler
+) -> None:
+    """Nothing is asked of its attributes, which may raise anything."""
+    error: Exception = {"Classless": Classless, "Traceless": Traceless}[kind]()
+    task = scheduler.create_task(raise_it, error)
+    await turns()
+    assert task.status() is Status.FAILED
+    assert task.exception() is error
+    try:
+        task.get_result()
+    except BaseException:
+        raised = sys.exc_info()[1]
+    assert raised is error
+
+
+async def test_a_clean_up_may_raise_what_hides_itself(scheduler: BackgroundTaskScheduler) -> None:
+    """The task is cancelled all the same, and has what was raised."""
+    error = Classless()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise error
+
+    task = scheduler.create_task(work)
+    await turns()
+    task.cancel()
+    await turns()
+    assert task.status() is Status.CANCELLED
+    assert task.exception() is error

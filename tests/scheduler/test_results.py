@@ -190,14 +190,17 @@ async def test_callbacks_run_once_in_the_turn_of_the_end(
     assert seen == [task, task]
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 async def test_a_callback_that_raises_is_logged(
-    scheduler: BackgroundTaskScheduler, caplog: pytest.LogCaptureFixture
+    error: type[BaseException],
+    scheduler: BackgroundTaskScheduler,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What a done callback raises is logged and keeps nothing else from happening."""
     seen: list[BackgroundTask[str]] = []
 
     def fail(_: object) -> None:
-        raise ValueError("a bad callback")
+        raise error("a bad callback")
 
     task = scheduler.create_task(return_it, "value", name="called")
     task.add_done_callback(fail)

@@ -12,6 +12,13 @@ from tests.scheduler.coroutines import return_it, return_when_cancelled, turns
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture
+async def _no_debug_mode() -> None:
+    """Debug mode takes a note of where each task was made, which takes longer than the task."""
+    asyncio.get_running_loop().set_debug(False)
+
+
+@pytest.mark.usefixtures("_no_debug_mode")
 @pytest.mark.parametrize(("count", "max_running"), [(100_000, None), (20_000, 1000)])
 async def test_a_hundred_thousand_tasks_at_once(count: int, max_running: int | None) -> None:
     """Any number of tasks at once all end with their own values."""
@@ -30,6 +37,7 @@ async def test_a_hundred_thousand_tasks_at_once(count: int, max_running: int | N
     assert [task.get_result() for task in tasks] == list(range(count))
 
 
+@pytest.mark.usefixtures("_no_debug_mode")
 async def test_thousands_of_cancels() -> None:
     """Leaving with 20,000 tasks, a tenth of them running, cancels them all."""
     async with BackgroundTaskScheduler(max_running=2000, grace=0) as scheduler:
@@ -39,6 +47,7 @@ async def test_thousands_of_cancels() -> None:
     assert sum(task.get_result() or 0 for task in tasks) == 2000
 
 
+@pytest.mark.usefixtures("_no_debug_mode")
 async def test_a_finished_task_is_small() -> None:
     """The handle of a finished task takes no more than 300 bytes."""
     count = 2000

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import BinaryIO, NoReturn, Self
 from uuid import UUID
 
 from app.jobs.events import Inspection, JobEvent, Watch
@@ -52,6 +52,9 @@ class RefusingEngine:
         self._refuse()
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        self._refuse()
+
+    async def backup(self) -> BinaryIO:
         self._refuse()
 
     async def figures(self) -> Figures:

@@ -2,14 +2,17 @@
 
 import multiprocessing
 import os
+import signal
 import sys
+import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
-from tests.support.server import environment
+from tests.support.server import environment, require_clean
 
 START_WITHIN = 20.0
+END_WITHIN = 20.0
 
 
 class ForkedServer:
@@ -20,26 +23,55 @@ class ForkedServer:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._receiver, sender = self._context.Pipe(duplex=False)
+        self._log = folder / "server.log"
         settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
         self._process = self._context.Process(
             target=_serve, args=(sender, folder, environment(**settings)), daemon=True
         )
         self.url = ""
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Begin to start it; it listens only when `wait_until_ready` has returned."""
         self._process.start()
-        assert self._receiver.poll(START_WITHIN), "it did not start"
-        self.url = self._receiver.recv()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def wait_until_ready(self) -> None:
+        """Return once it listens; raises `AssertionError` with its log when it does not."""
+        assert self._receiver.poll(START_WITHIN), "it did not start in time"
+        try:
+            self.url = self._receiver.recv()
+        except EOFError as error:
+            raise AssertionError(f"it did not start: {self._log.read_text()}") from error
+
+    def __enter__(self) -> Self:
+        self.start().wait_until_ready()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
         self.kill()
+        if kind is None:
+            require_clean(self._log.read_text())
+
+    @property
+    def pid(self) -> int:
+        """The process, once it has been started."""
+        assert self._process.pid is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """End it as a power cut would; does nothing when it has ended."""
         self._process.kill()
         self._process.join()
         self._receiver.close()
+
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to end, as a service manager would; `wait` says when it has."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int | None:
+        """Wait until it has ended; returns the exit code, None if it has not."""
+        self._process.join(END_WITHIN)
+        return self._process.exitcode
 
 
 class _Announcement:
@@ -59,6 +91,7 @@ class _Announcement:
 def _serve(sender: Connection, folder: Path, environ: dict[str, str]) -> None:
     from app.cli import main
 
+    warnings.simplefilter("error")
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)

@@ -1,10 +1,11 @@
 """A real `awaitd serve` in a process of its own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +15,29 @@ import httpx
 ROOT = Path(__file__).parents[2]
 END_WITHIN = 20.0
 
+SUSPICIOUS = re.compile(
+    r"never awaited|never retrieved|was destroyed but|Exception ignored|"
+    r"Exception in (?:callback|thread)|\wWarning: "
+)
+"""What no sound server says; the traceback of a job that failed is none of it."""
+
 
 class Server:
     """One `awaitd serve` on a free port. Started and stopped by `with`; restarted by `start`."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        command: Sequence[str] = (sys.executable,),
+        expects: str | None = None,
+        **settings: str,
+    ) -> None:
         self.folder = folder
+        self.command = command
+        """What runs Python."""
+        self.expects = expects
+        """The pattern of those suspicious lines of its log that are right."""
         self.settings = settings
         self.url = ""
         self.announced = ""
@@ -31,7 +49,7 @@ class Server:
         """Start it and return once it listens; raises `AssertionError` with what it printed."""
         with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"],
+                [*self.command, "-m", "app", "serve"],
                 cwd=self.folder,
                 env=environment(AWAITD_DATA_DIR=str(self.folder / "data"), **self.settings),
                 stdout=subprocess.PIPE,
@@ -98,6 +116,8 @@ class Server:
     ) -> None:
         if self._client is not None:
             self.terminate()
+        if error is None:
+            require_clean(self.log, self.expects)
 
     def _end(self, number: signal.Signals | None) -> int:
         assert self.process is not None
@@ -125,7 +145,19 @@ def _announcement(stdout: Iterable[str]) -> Iterator[str]:
             return
 
 
+def require_clean(log: str, expects: str | None = None) -> None:
+    """Fail when a log has suspicious lines other than those that are expected."""
+    lines = [line for line in log.splitlines() if SUSPICIOUS.search(line)]
+    wrong = [line for line in lines if expects is None or not re.search(expects, line)]
+    assert not wrong, f"{wrong} in the log of the server:\n{log}"
+
+
 def environment(**settings: str) -> dict[str, str]:
     """The environment of a process of ours: no setting but these, and the code under test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWAITD_")}
-    return {"AWAITD_PORT": "0"} | kept | {"PYTHONPATH": str(ROOT)} | settings
+    return (
+        {"AWAITD_PORT": "0", "PYTHONWARNINGS": "error"}
+        | kept
+        | {"PYTHONPATH": str(ROOT)}
+        | settings
+    )

@@ -134,6 +134,15 @@ async def block(seconds: float) -> None:
 
 
 @task
+async def spin(seconds: float) -> None:
+    """Blocks the event loop with Python code, after a moment as in `block`."""
+    await asyncio.sleep(0.05)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@task
 async def leave_a_thread(seconds: float) -> None:
     """Waits for a thread that does not hear of its cancel."""
     await asyncio.to_thread(time.sleep, seconds)

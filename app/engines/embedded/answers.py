@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final, TypeVar
 
-from app.jobs.errors import StoreUnavailable
+from app.jobs.errors import JobsError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ async def answer(done: asyncio.Future[T]) -> T:
     return done.result()
 
 
-def refuse(done: asyncio.Future[Any], error: StoreUnavailable) -> None:
+def refuse(done: asyncio.Future[Any], error: JobsError) -> None:
     """Answer with an error, which is no loss if nobody waits for it any more."""
     done.set_exception(error)
     done.exception()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -240,6 +240,7 @@ class RemoveExpired:
     before: Millis
     now: Millis
     limit: int
+    _due: list[Row] = field(default_factory=list, init=False)
 
     def run(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int]:
         """Gives how many were removed; fewer than `limit` in all means that none is left."""
@@ -248,7 +249,7 @@ class RemoveExpired:
             "WHERE status > 1 AND finished_at <= ? ORDER BY version LIMIT ?",
             (self.now, self.limit),
         ).fetchall()
-        due = [row for row in earliest if row[2] < self.before]
+        self._due[:] = due = [row for row in earliest if row[2] < self.before]
         for high, *_ in due:
             db.execute(
                 "DELETE FROM labels WHERE high = ? AND (name, value) IN (SELECT key, value "
@@ -264,11 +265,17 @@ class RemoveExpired:
                 "last_version = max(last_version, ?)",
                 (max(row[0] for row in due), max(row[1] for row in due)),
             )
-        return Counter((task, STATUSES[code]) for *_, task, code in due)
+        return self._removed()
 
     def happened(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int] | None:
-        """Gives None: to remove again does no harm."""
-        return None
+        """Gives how many were removed if they were: all of them are gone, or none is."""
+        if not self._due:
+            return None
+        left = db.execute("SELECT 1 FROM jobs WHERE high = ?", self._due[0][:1]).fetchone()
+        return self._removed() if left is None else None
+
+    def _removed(self) -> Mapping[tuple[str, Status], int]:
+        return Counter((task, STATUSES[code]) for *_, task, code in self._due)
 
 
 def _status_in(changed: apsw.Cursor) -> Status | None:

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random, SystemRandom
 
+from app.engines.embedded.writer import MakeWriter, Writer
 from app.jobs.models import Millis
 
 
@@ -29,5 +31,9 @@ class EmbeddedConfig:
     lock_wait: float = 0.0
     unknown_task_after: float = 86_400.0
     housekeeping_every: float = 5.0
+    watch_loop: bool = True
+    """Whether a thread looks out for a blocked event loop."""
     now: Callable[[], Millis] = wall_clock
+    random: Random = field(default_factory=SystemRandom)
+    make_writer: MakeWriter = Writer
     context: contextvars.Context = field(default_factory=contextvars.Context)

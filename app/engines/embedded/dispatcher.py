@@ -48,7 +48,9 @@ class Dispatcher:
         self._feed = feed
         self._ledger = ledger
         self._speech = Speech(config.now, feed.spoke)
-        self._limits = Limits(max_result_size=config.max_result_size, now=config.now)
+        self._limits = Limits(
+            max_result_size=config.max_result_size, now=config.now, random=config.random.random
+        )
         self._unknown_after: Millis = round(config.unknown_task_after * 1000)
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
         self._queue = ReadyQueue(config.max_running, limits)

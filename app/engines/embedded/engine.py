@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 from uuid import UUID
 
 from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse
@@ -16,9 +16,11 @@ from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.ledger import Ledger
+from app.engines.embedded.reader import Reader
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import Watching
 from app.jobs.errors import (
+    JobsError,
     ShuttingDown,
     StoreUnavailable,
     VersionMismatch,
@@ -28,6 +30,7 @@ from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Outcome, crashed
+from app.jobs.watchdog import Watchdog
 from app.scheduler import Status
 
 log = logging.getLogger(__name__)
@@ -42,7 +45,8 @@ class EmbeddedEngine:
     def __init__(self, registry: TaskRegistry, config: EmbeddedConfig) -> None:
         self._registry = registry
         self._config = config
-        self._journal = Journal(config.folder, round(config.retention * 1000))
+        retention = round(config.retention * 1000)
+        self._journal = Journal(config.folder, retention, config.make_writer)
         self._feed = Feed()
         self._ledger = Ledger(config.now)
         self._dispatcher = Dispatcher(registry, self._journal, config, self._feed, self._ledger)
@@ -52,20 +56,22 @@ class EmbeddedEngine:
         self._watching = Watching(
             self._journal, self._dispatcher, self._feed, lambda: self._draining
         )
+        self._watchdog = Watchdog()
         self._loop_lag = 0.0
         self._housekeeper: asyncio.Task[None] | None = None
         self._draining = False
 
     async def __aenter__(self) -> Self:
         """Open the journal, recover what a crash left, start running jobs."""
-        unfinished = self._journal.open(self._config.lock_wait)
+        unfinished = self._journal.open(self._config.lock_wait, self._look)
         self._submissions.continue_after(self._journal.newest_id)
         try:
-            self._ledger.load(self._journal.reader, [task.name for task in self._registry])
             await self._recover(unfinished)
         except BaseException:
             await self._journal.close()
             raise
+        if self._config.watch_loop:
+            self._watchdog.start()
         self._dispatcher.dispatch()
         self._housekeeper = asyncio.create_task(self._keep_house(), name="awaitd-housekeeper")
         return self
@@ -85,6 +91,7 @@ class EmbeddedEngine:
             await asyncio.wait((self._housekeeper,))
         finally:
             await self._journal.close()
+            self._watchdog.stop()
 
     async def submit(self, new: NewJob) -> Submitted:
         """Accept a job, or find that of the same key; durable when it returns."""
@@ -108,14 +115,11 @@ class EmbeddedEngine:
         job = await self.get(job_id)
         if job.done and if_version in (None, job.version):
             return job  # final, so that nothing needs to be written
-        done: asyncio.Future[Cancelled | None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         then = partial(self._cancel_recorded, job_id, done)
         now = self._config.now()
         self._journal.request_cancel(job_id, now, if_version, then, partial(refuse, done))
-        met = await answer(done)
-        if met is not None and not met.matched:
-            raise VersionMismatch(job_id)
-        return await self.get(job_id)
+        return await answer(done)
 
     async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
         """The job once it has ended, or its version is not `since`, or time has run out."""
@@ -150,6 +154,10 @@ class EmbeddedEngine:
             return self._watching.all(watch.query, watch.since)
         return self._watching.job(watch.job_id, watch.since)
 
+    async def backup(self) -> BinaryIO:
+        """A consistent copy of the journal, gone once it is closed."""
+        return await self._journal.backups.make()
+
     async def figures(self) -> Figures:
         """Counts, rates, durations and slots."""
         return Figures(
@@ -161,6 +169,8 @@ class EmbeddedEngine:
             slots_taken=self._dispatcher.running,
             oldest_pending=self._journal.reader.oldest_pending(),
             loop_lag=self._loop_lag,
+            loop_blocked=self._watchdog.times,
+            loop_blocked_seconds=self._watchdog.seconds,
             minutes=self._ledger.minutes(),
             quarter_hours=self._ledger.quarter_hours(),
             tasks=self._ledger.tasks(),
@@ -198,12 +208,21 @@ class EmbeddedEngine:
         return replace(job, progress=live.last_progress)
 
     def _cancel_recorded(
-        self, job_id: UUID, done: asyncio.Future[Cancelled | None], met: Cancelled | None
+        self, job_id: UUID, done: asyncio.Future[Job], met: Cancelled | None
     ) -> None:
-        done.set_result(met)
+        """Answer with what is on record by now: later the journal may be closed."""
         if met is not None and met.matched:
             self._dispatcher.cancelled(job_id, met.status)
             self._feed.changed(job_id)
+        try:
+            if met is not None and not met.matched:
+                raise VersionMismatch(job_id)
+            done.set_result(self._with_progress(self._journal.reader.require(job_id)))
+        except JobsError as error:
+            refuse(done, error)
+
+    def _look(self, reader: Reader) -> None:
+        self._ledger.load(reader, [task.name for task in self._registry])
 
     async def _recover(self, unfinished: Sequence[Job]) -> None:
         """Queue pending jobs in order; what was running has lost its attempt with the process."""
@@ -254,10 +273,17 @@ class EmbeddedEngine:
         done: asyncio.Future[Mapping[tuple[str, Status], int]]
         done = asyncio.get_running_loop().create_future()
         now, refused = self._config.now(), partial(refuse, done)
-        self._journal.remove_expired(now, _REMOVE_AT_ONCE, done.set_result, refused)
+        then = partial(self._removed, done)
+        self._journal.remove_expired(now, _REMOVE_AT_ONCE, then, refused)
         try:
-            gone = await answer(done)
+            return await answer(done)
         except StoreUnavailable:
             return {}  # the writer has logged why; the next round tries again
-        self._ledger.removed(gone)
-        return gone
+
+    def _removed(
+        self,
+        done: asyncio.Future[Mapping[tuple[str, Status], int]],
+        gone: Mapping[tuple[str, Status], int],
+    ) -> None:
+        self._ledger.removed(gone)  # also when the answer comes too late for who waited for it
+        done.set_result(gone)

@@ -26,7 +26,7 @@ class Watcher:
         """The running jobs that have reported progress or logged since `spoke` was cleared."""
 
     def __enter__(self) -> Self:
-        self._feed.watchers.setdefault(self._job_id, set()).add(self)
+        self._feed.watchers.setdefault(self._job_id, {})[self] = None
         return self
 
     def __exit__(
@@ -36,7 +36,7 @@ class Watcher:
         traceback: TracebackType | None,
     ) -> None:
         watchers = self._feed.watchers[self._job_id]
-        watchers.discard(self)
+        del watchers[self]
         if not watchers:
             del self._feed.watchers[self._job_id]
 
@@ -60,7 +60,8 @@ class Feed:
     """Brings the news to those who watch."""
 
     def __init__(self) -> None:
-        self.watchers: dict[UUID | None, set[Watcher]] = {}
+        # In the order in which they came, not in that of a set, which no seed could repeat.
+        self.watchers: dict[UUID | None, dict[Watcher, None]] = {}
 
     def watch(self, job_id: UUID | None = None, *, speech: bool = False) -> Watcher:
         """A watcher of one job, or of all; with `speech` also of what coroutines report."""

@@ -5,7 +5,6 @@ One connection writes, in the writer's thread; one reads, in the thread of the e
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.backup import Backups
 from app.engines.embedded.changes import (
     Cancelled,
     Fail,
@@ -23,11 +23,13 @@ from app.engines.embedded.changes import (
     RequestCancel,
     Start,
 )
+from app.engines.embedded.commit import Change, Write
+from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
 from app.engines.embedded.lock import FolderLock
 from app.engines.embedded.migrations import NewerSchema, migrate
 from app.engines.embedded.reader import Reader
 from app.engines.embedded.rows import lines_text, row_of
-from app.engines.embedded.writer import Change, Write, Writer
+from app.engines.embedded.writer import JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.models import Job, JobError, Millis
@@ -35,6 +37,9 @@ from app.jobs.runner import Outcome
 from app.scheduler import Status
 
 FILE: Final = "journal.sqlite3"
+
+_OUT_OF_REACH: Final = 1 << 32
+"""More changes than were ever made between a backup and its return."""
 
 T = TypeVar("T")
 
@@ -50,18 +55,24 @@ class Journal:
     durable. A `refused` change could not be made; one that takes no `refused` is kept until it is.
     """
 
-    def __init__(self, folder: Path, retention: Millis) -> None:
+    def __init__(self, folder: Path, retention: Millis, make_writer: MakeWriter = Writer) -> None:
         self._folder = folder
+        self._path = folder / FILE
+        self._damage = Damage(self._path)
+        self.backups = Backups(self._path, self._damage)
+        """Makes copies of it while it is open."""
+        self._make_writer = make_writer
         self._retention = retention
         self._lock = FolderLock(folder)
         self._reader: Reader | None = None
-        self._writer: Writer | None = None
+        self._inode: int | None = None
+        self._writer: JournalWriter | None = None
         self._version = 0
         self.newest_id = 0
         """The upper half of the newest id that was in the journal when it was opened."""
 
-    def open(self, lock_wait: float) -> Sequence[Job]:
-        """Lock the folder, bring the schema up to date and start the writer; blocks.
+    def open(self, lock_wait: float, look: Callable[[Reader], None]) -> Sequence[Job]:
+        """Lock the folder, bring the schema up to date, `look`, and start the writer; blocks.
 
         Gives the jobs that have not finished. Raises `StoreLocked` or `BadJournal`.
         """
@@ -70,15 +81,18 @@ class Journal:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(lock_wait)
             self._prepare()
+            self._inode = self._path.stat().st_ino
             self._reader = Reader(self._connect(read_only=True), self._retention)
             self._version = self._reader.last_version()
             self.newest_id = self._reader.newest_id()
             unfinished = self._reader.unfinished()
-        except (OSError, apsw.Error, NewerSchema, StoreUnavailable) as error:
+            look(self._reader)
+        except (OSError, apsw.Error, NewerSchema, NoJournal, StoreUnavailable) as error:
             self._release()
             raise self._bad(error) from error
-        self._writer = Writer(self._connect, partial(_post, loop))
+        self._writer = self._make_writer(self._connect, partial(_post, loop))
         self._writer.start()
+        self._reader.damage = self._damage
         return unfinished
 
     async def close(self) -> None:
@@ -88,6 +102,7 @@ class Journal:
             writer, self._writer = self._writer, None
             writer.close(ended.set)
             await ended.wait()  # whoever was to be answered has been by then
+        self.backups.close()
         self._release()
 
     @property
@@ -100,7 +115,10 @@ class Journal:
     @property
     def error(self) -> str | None:
         """Why nothing can be written; None while all is well."""
-        return "the journal is closed" if self._writer is None else self._writer.error
+        if self._writer is None:
+            return "the journal is closed"
+        self._damage.see_if_any(self._writer.error)
+        return self._damage.found or self._writer.error
 
     def insert(
         self,
@@ -173,17 +191,29 @@ class Journal:
     ) -> None:
         if self._writer is None:
             raise StoreUnavailable("the journal is closed")
-        self._writer.put(Write(change, then, refused))
+        self._damage.see_if_any(self._writer.error)
+        if refused is not None and self._damage.found is not None:
+            refused(StoreUnavailable(self._damage.found))
+        else:
+            self._writer.put(Write(change, then, refused))
 
     def _prepare(self) -> None:
-        os.close(os.open(self._folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
-        with contextlib.closing(self._connect()) as db:
+        self.backups.tidy()
+        restored = look_at(self._path)
+        # Its close, as the last one, writes the log's frames into the file and syncs them: what an
+        # earlier process saw in the log may be of a sync that failed.
+        with contextlib.closing(self._connect(wal=not restored)) as db:
             migrate(db)
+            if restored:
+                _leave_old_numbers(db)
 
-    def _connect(self, *, read_only: bool = False) -> apsw.Connection:
-        db = apsw.Connection(str(self._folder / FILE), flags=apsw.SQLITE_OPEN_READWRITE)
+    def _connect(self, *, read_only: bool = False, wal: bool = True) -> apsw.Connection:
+        if self._inode not in (None, self._path.stat().st_ino):
+            raise apsw.CantOpenError(f"{self._path} is not the file that was opened at the start")
+        db = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
         db.set_busy_timeout(5_000)
-        db.pragma("journal_mode", "wal")
+        if wal:
+            db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("journal_size_limit", 64 << 20)
         db.pragma("temp_store", "memory")  # savepoints must not depend on another disk's room
@@ -197,22 +227,26 @@ class Journal:
         self._lock.release()
 
     def _bad(self, error: Exception) -> BadJournal:
-        path = self._folder / FILE
-        match error.__cause__ or error:
-            case OSError():
-                return BadJournal(f"cannot use the data directory {self._folder}: {error}")
-            case NewerSchema():
-                return BadJournal(
-                    f"{path} was written by a newer awaitd ({error}): "
-                    "install that one, or set AWAITD_DATA_DIR to another directory"
-                )
-            case apsw.CorruptError() | apsw.NotADBError():
-                return BadJournal(
-                    f"{path} is damaged, or no journal ({error}): restore it from a backup, "
-                    "or move it away to begin with an empty one"
-                )
-            case _:
-                return BadJournal(f"{path} cannot be opened ({error})")
+        path, cause = self._path, error.__cause__ or error
+        if isinstance(cause, NewerSchema):
+            return BadJournal(
+                f"{path} was written by a newer awaitd ({error}): "
+                "install that one, or set AWAITD_DATA_DIR to another directory"
+            )
+        if is_damage(cause):
+            return BadJournal(f"{path} is damaged, or no journal ({error}): {how_to_restore(path)}")
+        if isinstance(cause, OSError):
+            return BadJournal(f"cannot use the data directory {self._folder}: {error}")
+        return BadJournal(f"{path} cannot be opened ({error})")
+
+
+def _leave_old_numbers(db: apsw.Connection) -> None:
+    """After a backup came back: change numbers go on far above those that clients have seen.
+
+    So none means two changes, and a stream that is resumed from one of before begins anew.
+    """
+    newest = Reader(db, 0).last_version()
+    db.execute("UPDATE marks SET last_version = ?", (newest + _OUT_OF_REACH,))
 
 
 def _post(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

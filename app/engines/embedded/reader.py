@@ -4,12 +4,15 @@ The connection lives in the thread of the event loop, where a lookup by key cost
 it to another thread would. Readers never wait for the writer.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.damage import NONSENSE, Damage, is_damage
 from app.engines.embedded.listing import keys_of
 from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, SUMMARY, Row, job_of, lines_of
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
@@ -28,18 +31,47 @@ _PAGE: Final = 4_096
 """Bytes in a page of a journal, as SQLite makes it."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _telling(
+    ask: Callable[Concatenate["Reader", P], T],
+) -> Callable[Concatenate["Reader", P], T]:
+    """Raise `StoreUnavailable` for what SQLite does not answer, or answers with nonsense."""
+
+    @wraps(ask)
+    def asking(reader: "Reader", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return ask(reader, *args, **kwargs)
+        except (apsw.Error, *NONSENSE) as error:
+            raise reader._unreadable(error) from error
+
+    return asking
+
+
+def _require_text(value: bytes) -> None:
+    """Raise ValueError for what cannot be JSON: SQLite does not notice damage within a value."""
+    if b"\0" in value:
+        raise ValueError("a value is no text")
+    value.decode()
+
+
 class Reader:
     """Reads the journal, committed state only. Jobs expire `retention` after their end."""
 
     def __init__(self, db: apsw.Connection, retention: Millis) -> None:
         self._db = db
         self._retention = retention
+        self.damage: Damage | None = None
+        """Who is told of damage that is found; nobody while the journal is being opened."""
 
+    @_telling
     def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed. Raises `StoreUnavailable`, as all that read."""
         sql = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ?"
         for row in self._rows(sql, halves(job_id)):
-            return job_of(row, self._earlier(row), self._retention)
+            return self._job(row, self._earlier(row))
         return None
 
     def require(self, job_id: UUID) -> Job:
@@ -49,17 +81,16 @@ class Reader:
             raise (JobExpired if self.is_removed(job_id) else JobNotFound)(job_id)
         return job
 
+    @_telling
     def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first, without params, result and earlier attempts."""
-        try:
-            keys, last = keys_of(self._db, query)
-        except apsw.Error as error:
-            raise _unreadable(error) from error
+        keys, last = keys_of(self._db, query)
         sql = f"SELECT {SUMMARY} FROM jobs WHERE high = ?"
         rows = [row for key in keys for row in self._rows(sql, (key,))]
-        items = [job_of(row, retention=self._retention) for row in rows]
+        items = [self._job(row) for row in rows]
         return Page(items, None if last is None else from_halves(last, 0))
 
+    @_telling
     def changed_since(self, version: int, limit: int) -> Sequence[Job]:
         """The jobs changed after this change number, in the order of their last change."""
         sql = " UNION ALL ".join(
@@ -70,18 +101,21 @@ class Reader:
         rows = self._rows(
             f"{sql} ORDER BY version LIMIT ?", (version, limit, version, limit, limit)
         )
-        return [job_of(row, retention=self._retention) for row in rows]
+        return [self._job(row) for row in rows]
 
+    @_telling
     def lines(self, job_id: UUID) -> tuple[LogLine, ...]:
         """The log lines that were kept of a job when its last attempt ended."""
         rows = self._rows("SELECT lines FROM logs WHERE high = ?", halves(job_id)[:1])
         return lines_of(rows[0][0]) if rows else ()
 
+    @_telling
     def counts(self) -> dict[tuple[str, Status], int]:
         """How many jobs there are by task and status; looks at each entry of an index."""
         sql = "SELECT task, status, count(*) FROM jobs GROUP BY task, status"
         return {(task, STATUSES[code]): count for task, code, count in self._rows(sql)}
 
+    @_telling
     def durations(self, task: str, limit: int) -> Sequence[Millis]:
         """How long the last completed attempts of a task took."""
         sql = (
@@ -91,16 +125,19 @@ class Reader:
         bindings = (task, CODES[Status.COMPLETED], limit)
         return [duration for (duration,) in self._rows(sql, bindings)]
 
+    @_telling
     def oldest_pending(self) -> Millis | None:
         """When the pending job that was submitted first was."""
         rows = self._rows("SELECT min(high) FROM jobs WHERE status = ?", (CODES[Status.PENDING],))
         high: int | None = rows[0][0]
         return None if high is None else high >> 16
 
+    @_telling
     def last_removed_version(self) -> int:
         """The last change number of the jobs that have been removed."""
         return int(self._rows("SELECT last_version FROM marks")[0][0])
 
+    @_telling
     def find_key(self, owner: str | None, key: str) -> tuple[UUID, bytes | None] | None:
         """The job of an idempotency key and the fingerprint it came with."""
         sql = (
@@ -111,21 +148,25 @@ class Reader:
             return from_halves(high, low), fingerprint
         return None
 
+    @_telling
     def is_removed(self, job_id: UUID) -> bool:
         """Whether a job that is not there may have been removed by its age."""
         [(newest,)] = self._rows("SELECT newest_removed FROM marks")
         return job_id.version == 7 and job_id.int >> 64 <= newest
 
+    @_telling
     def unfinished(self) -> Sequence[Job]:
         """The jobs that are pending, then those that are running, oldest first; no params."""
         sql = f"SELECT {SUMMARY} FROM jobs WHERE status < 2 ORDER BY status, high"
-        return [job_of(row) for row in self._rows(sql)]
+        return [self._job(row) for row in self._rows(sql)]
 
+    @_telling
     def newest_id(self) -> int:
         """The upper half of the newest id that was ever in the journal."""
         sql = "SELECT max(newest_removed, ifnull((SELECT max(high) FROM jobs), 0)) FROM marks"
         return int(self._rows(sql)[0][0])
 
+    @_telling
     def last_version(self) -> int:
         """The last change number that was ever in the journal."""
         sql = (
@@ -134,6 +175,7 @@ class Reader:
         )
         return int(self._rows(sql)[0][0])
 
+    @_telling
     def size(self) -> int:
         """How many bytes the journal holds; what was removed does not count."""
         sql = "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
@@ -141,8 +183,9 @@ class Reader:
         return int(pages) * _PAGE
 
     def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
+        """Close the connection, be it that SQLite cannot tidy up on a failing disk."""
+        with contextlib.suppress(apsw.Error):
+            self._db.close()
 
     def _earlier(self, row: Row) -> Sequence[Row]:
         high, attempt, started_at = row[0], row[8], row[12]
@@ -150,12 +193,17 @@ class Reader:
         has_earlier = attempt > 1 or (attempt == 1 and started_at is None)
         return self._rows(_EARLIER, (high,)) if has_earlier else ()
 
+    def _job(self, row: Row, earlier: Sequence[Row] = ()) -> Job:
+        job = job_of(row, earlier, self._retention)
+        _require_text(job.params)
+        _require_text(job.result or b"")
+        return job
+
     def _rows(self, sql: str, bindings: tuple[Any, ...] = ()) -> Sequence[Row]:
-        try:
-            return self._db.execute(sql, bindings).fetchall()
-        except apsw.Error as error:
-            raise _unreadable(error) from error
+        return self._db.execute(sql, bindings).fetchall()
 
-
-def _unreadable(error: apsw.Error) -> StoreUnavailable:
-    return StoreUnavailable(f"the journal cannot be read ({error})")
+    def _unreadable(self, error: Exception) -> StoreUnavailable:
+        text = f"{type(error).__name__}: {error}"
+        if self.damage is not None and is_damage(error):
+            self.damage.see(text)
+        return StoreUnavailable(f"the journal cannot be read ({text})")

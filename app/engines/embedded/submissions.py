@@ -36,14 +36,15 @@ class Submissions:
         self._max_pending = config.max_pending
         self._max_store_size = config.max_store_size
         self._now = config.now
-        self._ids = JobIds(config.now)
+        self._random_bits = config.random.getrandbits
+        self._ids = JobIds(config.now, random_bits=self._random_bits)
         self._of_key: dict[tuple[str | None, str], asyncio.Future[Job]] = {}
         self._arriving = 0
         """Jobs that will wait, of which the row is being written."""
 
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was ever in the journal."""
-        self._ids = JobIds(self._now, newest_id)
+        self._ids = JobIds(self._now, newest_id, self._random_bits)
 
     async def known(self, new: NewJob) -> Job | None:
         """The job that came with the same key before, or is coming with it right now."""

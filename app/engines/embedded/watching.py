@@ -40,6 +40,8 @@ class Watching:
         speech = _Speech(self._journal, self._dispatcher)
         if since is not None or self._dispatcher.live(job_id) is None:
             speech.skip(job_id)
+        if since is not None and not self._reaches(since):
+            since = None  # its state has to be told anew
         with self._feed.watch(job_id, speech=True) as watcher:
             while (job := self._journal.reader.get(job_id)) is not None:
                 for event in _news_of(job, since, speech):
@@ -75,9 +77,14 @@ class Watching:
         now = self._journal.reader.last_version()
         if since is None:
             return JobEvent(kind=EventKind.POSITION, version=now)
-        if not self._journal.reader.last_removed_version() <= since <= now:
+        if not self._reaches(since):
             return JobEvent(kind=EventKind.RESET, version=now)
         return JobEvent(kind=EventKind.POSITION, version=since)
+
+    def _reaches(self, since: int) -> bool:
+        """Whether the journal still tells what has changed since, in this course of events."""
+        reader = self._journal.reader
+        return reader.last_removed_version() <= since <= reader.last_version()
 
 
 class _Speech:

@@ -1,93 +1,58 @@
-"""Group commit: one thread owns the connection that writes.
+"""The thread that writes the journal."""
 
-What has queued up while one transaction syncs goes into the next, in the order of submission.
-A commit costs the same whatever it holds, so the busier the service, the cheaper each write.
-"""
-
-import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeAlias
 
-import apsw
-
-from app.jobs.errors import StoreUnavailable
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-Call: TypeAlias = Callable[[], None]
-
-log = logging.getLogger(__name__)
-
-RETRY_FIRST: Final = 0.01
-RETRY_EVERY: Final = 0.2
-"""Seconds until the first and between later tries to write while the store fails."""
+from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
 
 MAX_BATCH: Final = 2_000
 
-_STORE_ERRORS: Final = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CantOpenError,
-    apsw.ReadOnlyError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.BusyError,
-    apsw.LockedError,
-    apsw.AbortError,
-    apsw.InterruptError,
-    apsw.PermissionsError,
-    apsw.ProtocolError,
-)
+SLOW: Final = 5.0
+"""Seconds after which a write that has not returned is taken for a failure of the store."""
 
 
-class Change(Protocol[T_co]):
-    """One change of the journal; its methods run in the writer's thread."""
+class JournalWriter(Protocol):
+    """What commits the changes that are put, in their order, while the event loop goes on."""
 
-    def run(self, db: apsw.Connection) -> T_co:
-        """Make the change, within a savepoint of its own, and say what came of it."""
+    @property
+    def error(self) -> str | None:
+        """Why the last commit failed; None while all is well."""
 
-    def happened(self, db: apsw.Connection) -> T_co | None:
-        """After a commit of unknown fate: what `run` gave if the change was made, else None."""
+    def start(self) -> None:
+        """Begin to write."""
+
+    def put(self, write: Write[Any]) -> None:
+        """Queue a change; never blocks."""
+
+    def close(self, ended: Call) -> None:
+        """Write what is queued, as far as the store lets it, then end; `ended` is posted last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write(Generic[T]):
-    """A change that is queued. Callbacks run on the event loop, in the order of submission."""
-
-    change: Change[T]
-    then: Callable[[T], None]
-    """Called with what the change gave, once it is durable."""
-    refused: Callable[[StoreUnavailable], None] | None = None
-    """Called when it cannot be made. None: it is kept, and tried again until it is made.
-
-    One that even a sound store could not make, by a defect of ours, gives `then` None instead.
-    """
+MakeWriter: TypeAlias = Callable[[Connect, Post], JournalWriter]
 
 
 class Writer:
-    """The thread. `post` runs a callable on the event loop; `connect` opens the journal."""
+    """The thread, which owns the connection that writes."""
 
-    def __init__(
-        self, connect: Callable[[], apsw.Connection], post: Callable[[Call], None]
-    ) -> None:
-        self._connect = connect
+    def __init__(self, connect: Connect, post: Post) -> None:
+        self._commit = GroupCommit(connect, post)
         self._post = post
         self._queue: queue.SimpleQueue[Write[Any] | None] = queue.SimpleQueue()
-        self._kept: list[Write[Any]] = []
-        self._uncertain: list[Write[Any]] = []
         self._closing = False
+        self._writing_since: float | None = None
         self._ended: Call = lambda: None
         self._thread = threading.Thread(target=self._work, name="awaitd-journal", daemon=True)
-        self._db: apsw.Connection | None = None
-        self._pause = RETRY_FIRST
-        self.error: str | None = None
-        """Why the last commit failed; None while all is well."""
+
+    @property
+    def error(self) -> str | None:
+        """Why the last commit failed, or has not returned; None while all is well."""
+        since = self._writing_since
+        if since is not None and (seconds := time.monotonic() - since) >= SLOW:
+            return f"a write of the journal has not returned for {seconds:.0f} s"
+        return self._commit.error
 
     def start(self) -> None:
         """Begin to write."""
@@ -105,122 +70,30 @@ class Writer:
     def _work(self) -> None:
         while not self._done():
             batch = self._next_batch()
-            if batch or self.error is not None:
-                self._write(batch)
-        lost = self._kept + self._refuse(self._uncertain)
-        if lost:
-            log.error("%d changes could not be written before the end", len(lost))
-        if self._db is not None:
-            self._db.close(True)
+            if batch or self._commit.error is not None:
+                self._writing_since = time.monotonic()
+                self._commit.write(batch)
+                self._writing_since = None
+        self._commit.close()
         self._post(self._ended)
 
     def _done(self) -> bool:
         """When closing: all is written, or the store goes on failing."""
-        return self._closing and (self.error is None or self._pause >= RETRY_EVERY)
+        return self._closing and (self._commit.error is None or self._commit.gives_up)
 
     def _next_batch(self) -> list[Write[Any]]:
-        """What is kept and what has queued up; waits for the first, while failing not for long."""
-        kept, self._kept = self._kept, []
+        """What has queued up; waits for the first, while failing not for long."""
         queued: list[Write[Any]] = []
         try:
-            self._take(queued, self._queue.get(timeout=self._pause if self.error else None))
+            self._take(queued, self._queue.get(timeout=self._commit.pause))
             while len(queued) < MAX_BATCH and not self._closing:
                 self._take(queued, self._queue.get_nowait())
         except queue.Empty:
             pass
-        return kept + queued
+        return queued
 
     def _take(self, queued: list[Write[Any]], write: Write[Any] | None) -> None:
         if write is None:
             self._closing = True
         else:
             queued.append(write)
-
-    def _write(self, batch: list[Write[Any]]) -> None:
-        """Make the changes in one transaction, and answer those who wait for them."""
-        try:
-            db = self._db = self._db or self._connect()
-            batch = self._resolve(db) + batch
-            answers = self._run_all(db, batch)
-        # Whatever it is, the next try begins afresh: without this thread nothing would be written.
-        except Exception as error:
-            self._failed(error)
-            self._kept = self._refuse(batch)
-            return
-        try:
-            db.execute("COMMIT")
-        except Exception as error:
-            self._failed(error)
-            self._uncertain = batch
-            return
-        if self.error is not None:
-            log.warning("the journal can be written again")
-            self.error = None
-            self._pause = RETRY_FIRST
-        self._answer(answers)
-
-    def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Call]:
-        db.execute("BEGIN IMMEDIATE")
-        if self.error is not None:  # an empty transaction would not touch the disk
-            db.execute("UPDATE marks SET last_version = last_version")
-        return [_run(db, write) for write in batch]
-
-    def _resolve(self, db: apsw.Connection) -> list[Write[Any]]:
-        """Read back what became of a batch whose commit failed; gives what is to be done again."""
-        fates = [(write, write.change.happened(db)) for write in self._uncertain]
-        self._uncertain = []
-        self._answer([partial(write.then, fate) for write, fate in fates if fate is not None])
-        return self._refuse([write for write, fate in fates if fate is None])
-
-    def _failed(self, error: Exception) -> None:
-        """Note the error, and roll back by closing."""
-        text = f"{type(error).__name__}: {error}"
-        if self.error is None:
-            log.error("the journal cannot be written: %s", text)
-        else:
-            self._pause = min(2 * self._pause, RETRY_EVERY)
-        self.error = text
-        if self._db is not None:
-            self._db.close(True)
-            self._db = None
-
-    def _refuse(self, batch: Sequence[Write[Any]]) -> list[Write[Any]]:
-        """Answer those that may be refused; gives the others."""
-        text = f"the journal cannot be written ({self.error})"
-        self._answer(
-            [partial(w.refused, StoreUnavailable(text)) for w in batch if w.refused is not None]
-        )
-        return [write for write in batch if write.refused is None]
-
-    def _answer(self, answers: Sequence[Call]) -> None:
-        if answers:
-            self._post(partial(_call_all, answers))
-
-
-def _run(db: apsw.Connection, write: Write[Any]) -> Call:
-    """Make one change; gives the answer that is due once it is durable."""
-    db.execute("SAVEPOINT one")
-    try:
-        answer: Call = partial(write.then, write.change.run(db))
-    except _STORE_ERRORS:
-        raise
-    except Exception as error:  # a defect of ours: the other changes of the batch go on
-        log.exception("a change could not be made: %s", type(write.change).__name__)
-        db.execute("ROLLBACK TO one")
-        answer = _without_effect(write, error)
-    db.execute("RELEASE one")
-    return answer
-
-
-def _without_effect(write: Write[Any], error: Exception) -> Call:
-    if write.refused is None:
-        return partial(write.then, None)
-    return partial(write.refused, StoreUnavailable(f"the change could not be made ({error})"))
-
-
-def _call_all(answers: Sequence[Call]) -> None:
-    for answer in answers:
-        try:
-            answer()
-        except Exception:  # one job's defect must not keep the others from their answers
-            log.exception("a committed change could not be followed up")

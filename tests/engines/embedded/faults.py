@@ -27,6 +27,8 @@ class Faults:
         """How many transactions it has committed."""
         self.before: Callable[[str], None] = lambda sql: None
         """Called in the writer's thread before each statement; what it raises fails it."""
+        self.before_reading: Callable[[str], None] = lambda sql: None
+        """The same in the other threads."""
         self.after_commit = apsw.SQLITE_OK
         """What COMMIT answers when it has been done."""
         self.reading: apsw.Error | None = None
@@ -45,7 +47,7 @@ class Faults:
 
     def mend(self) -> None:
         """The store is sound again."""
-        self.before = lambda sql: None
+        self.before = self.before_reading = lambda sql: None
         self.after_commit = apsw.SQLITE_OK
         self.reading, self.reading_at = None, ""
 
@@ -59,6 +61,7 @@ class Faults:
             self.before(sql)
         else:
             self.questions.append(sql)
+            self.before_reading(sql)
             if self.reading is not None and self.reading_at in sql:
                 raise self.reading
         return True

@@ -196,11 +196,17 @@ def test_cancel_of_no_job(db: apsw.Connection) -> None:
     assert status(db) is Status.PENDING
 
 
-def test_removal_is_repeated(db: apsw.Connection) -> None:
-    """A removal of unknown fate is done again, which does no harm."""
+def test_removal_of_unknown_fate(db: apsw.Connection) -> None:
+    """Whether a removal was made can be read back; to repeat it does no harm."""
     start(1, 2).run(db)
     finish(1, 3).run(db)
     removal = RemoveExpired(NOW + 1, NOW + 1, 10)
-    assert sum(removal.run(db).values()) == 1
+    db.execute("SAVEPOINT one")
+    gone = removal.run(db)
+    assert sum(gone.values()) == 1
+    assert removal.happened(db) == gone
+    db.execute("ROLLBACK TO one")
     assert removal.happened(db) is None
+    assert removal.run(db) == gone
     assert removal.run(db) == {}
+    assert removal.happened(db) is None

@@ -10,44 +10,19 @@ from pathlib import Path
 import apsw
 import pytest
 
-from app.engines.embedded import EmbeddedEngine
+from app.engines.embedded import EmbeddedEngine, writer
 from app.engines.embedded.journal import FILE
 from app.jobs.errors import StoreUnavailable
-from app.jobs.models import Job, JobQuery, NewJob
+from app.jobs.models import JobQuery
 from app.scheduler import Status
-from tests.engines.clock import skip
-from tests.engines.embedded.faults import Faults, disk_full
-from tests.engines.harness import LONG, accepted, ended, idle
+from tests.engines.clock import WallClock, skip
+from tests.engines.embedded.faults import Faults, disk_full, hang
+from tests.engines.embedded.script import Script, persist, until_ready
+from tests.engines.harness import accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
+from tests.support.disk import Disk, Operation, full
 
 Open = Callable[..., EmbeddedEngine]
-
-
-async def until_ready(engine: EmbeddedEngine) -> None:
-    """Return when the engine says that it accepts work."""
-    async with asyncio.timeout(LONG):
-        while not engine.health().ready:  # noqa: ASYNC110  no event says
-            await asyncio.sleep(0.005)
-
-
-async def persist(engine: EmbeddedEngine, new: NewJob) -> Job:
-    """Submit with a key, again and again while the store is unavailable, as clients are told to."""
-    async with asyncio.timeout(LONG):
-        while True:
-            try:
-                return (await engine.submit(new)).job
-            except StoreUnavailable:
-                await asyncio.sleep(0)
-
-
-async def persist_in_cancelling(engine: EmbeddedEngine, job: Job) -> Job:
-    """Cancel, again and again while the store is unavailable."""
-    async with asyncio.timeout(LONG):
-        while True:
-            try:
-                return await engine.cancel(job.id)
-            except StoreUnavailable:
-                await asyncio.sleep(0)
 
 
 async def test_disk_full(faults: Faults, engine: EmbeddedEngine, puppets: Puppets) -> None:
@@ -69,6 +44,68 @@ async def test_disk_full(faults: Faults, engine: EmbeddedEngine, puppets: Puppet
     await until_ready(engine)
     job = await ended(engine, job)
     assert (job.status, job.result, job.cancel_requested_at) == (Status.COMPLETED, b'"kept"', None)
+    assert (await ended(engine, await accepted(engine, job_of("echo")))).done
+
+
+async def test_full_disk_with_nothing_to_do(store: Path, open_embedded: Open) -> None:
+    """A full disk is not taken for sound because nothing waits to be written."""
+    with Disk(store) as disk:
+        async with open_embedded() as engine:
+            failed = 0
+
+            def before(operation: Operation) -> None:
+                nonlocal failed
+                if operation.kind != "open":
+                    failed += 1
+                    raise full()
+
+            disk.before = before
+            with pytest.raises(StoreUnavailable):
+                await engine.submit(job_of("echo"))
+            while failed < 4:
+                assert not engine.health().ready
+                await asyncio.sleep(0.001)
+            disk.mend()
+            await until_ready(engine)
+
+
+async def test_hanging_disk(
+    faults: Faults, engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a write does not return, submissions are refused in time and health says why."""
+    monkeypatch.setattr(writer, "SLOW", 0.01)
+    hanging, go_on = hang(faults)
+    submitting = [asyncio.create_task(engine.submit(job_of("echo"))) for _ in range(2)]
+    await hanging.wait()
+    skip(10)
+    answers = await asyncio.gather(*submitting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 2
+    await asyncio.sleep(0.01)
+    reason, found = engine.health().reason, (await engine.list(JobQuery())).items
+    go_on.set()
+    assert "has not returned" in (reason or "")
+    assert found == []
+    await until_ready(engine)
+
+
+@pytest.mark.parametrize("how", ["moved", "replaced"])
+async def test_journal_is_moved(
+    engine: EmbeddedEngine, open_embedded: Open, store: Path, how: str
+) -> None:
+    """Nothing is accepted into a file that the next start would not find."""
+    job = await accepted(engine, job_of("hold", "a"))
+    path, elsewhere = store / FILE, store / "elsewhere"
+    content = path.read_bytes()
+    path.rename(elsewhere)
+    if how == "replaced":
+        path.write_bytes(content)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await engine.submit(job_of("echo"))
+    assert not engine.health().ready
+    assert (await engine.get(job.id)).status is Status.RUNNING
+    elsewhere.rename(path)
+    await until_ready(engine)
     assert (await ended(engine, await accepted(engine, job_of("echo")))).done
 
 
@@ -141,7 +178,7 @@ async def test_real_limit_of_pages(open_embedded: Open, store: Path) -> None:
                 await engine.submit(large)
             assert (await ended(engine, await accepted(engine, job_of("echo")))).done
             pages[0] = 1_000
-            assert (await persist(engine, large)).done is False
+            assert (await persist(engine, lambda: engine.submit(large))).job.done is False
             await idle(engine)
     finally:
         apsw.connection_hooks.remove(hook)
@@ -176,49 +213,6 @@ def size_of(path: Path) -> int:
     return path.stat().st_size
 
 
-class Script:
-    """A run with every kind of change in it, whose clients do not give up."""
-
-    def __init__(self, engine: EmbeddedEngine, puppets: Puppets, number: int) -> None:
-        self.engine = engine
-        self.puppets = puppets
-        self.number = number
-
-    async def play(self) -> None:
-        """Run it; every job must end as it should, and have been started as often."""
-        puppets = self.puppets
-        names = [f"{letter}{self.number}" for letter in "abcd"]
-        a, b, c, d = names
-        jobs = {name: await self.submit(name) for name in names}
-        cancelled = await persist_in_cancelling(self.engine, jobs[c])
-        assert cancelled.status is Status.CANCELLED
-        puppets.fail(a, ValueError("again"))
-        puppets.end(a, 1, attempt=2)
-        puppets.end(d, 4)
-        await puppets.begun(b)
-        await persist_in_cancelling(self.engine, jobs[b])
-        for name in (b, d, a):
-            await self.keep_busy(jobs[name])
-        statuses = [(await self.engine.get(jobs[name].id)).status for name in names]
-        done, stopped = Status.COMPLETED, Status.CANCELLED
-        assert statuses == [done, stopped, stopped, done]
-        assert [puppets.started.count(name) for name in names] == [2, 1, 0, 1]
-        async with asyncio.timeout(LONG):
-            while self.engine.health().running:  # noqa: ASYNC110  no event says
-                await asyncio.sleep(0)
-
-    async def submit(self, name: str) -> Job:
-        """A job that is submitted once, however often it takes."""
-        new = job_of("persistent", name, idempotency_key=name, fingerprint=b"f")
-        return await persist(self.engine, new)
-
-    async def keep_busy(self, job: Job) -> None:
-        """Wait for a job's end while others write, so that a failure is found out at once."""
-        async with asyncio.timeout(LONG):
-            while not (await self.engine.get(job.id)).done:
-                await persist(self.engine, job_of("echo", delay=3600))
-
-
 def denying_once(faults: Faults, number: int) -> Callable[[str], None]:
     """Lets the COMMIT of this number report an error, and no other."""
     count = 0
@@ -246,28 +240,30 @@ class FailingOnce:
 
 
 async def test_failure_of_every_statement(
-    faults: Faults, open_embedded: Open, puppets: Puppets
+    faults: Faults, open_embedded: Open, puppets: Puppets, clock: WallClock
 ) -> None:
     """Whichever statement fails, every job of a run ends as it would have, started as often."""
     async with open_embedded(max_running=1) as engine:
+        script = Script(engine, puppets, clock)
         number, happened = 0, True
         while happened:
             number += 1
             faults.before = before = FailingOnce(number)
-            await Script(engine, puppets, number).play()
+            await script.play(number)
             happened = before.count >= number
             faults.mend()
     assert number > 50
 
 
 async def test_failure_of_every_commit(
-    faults: Faults, open_embedded: Open, puppets: Puppets
+    faults: Faults, open_embedded: Open, puppets: Puppets, clock: WallClock
 ) -> None:
     """Whichever COMMIT reports an error after it was made, nothing is made twice or denied."""
     async with open_embedded(max_running=1) as engine:
+        script = Script(engine, puppets, clock)
         for number in range(1, 14):
             faults.before = denying_once(faults, number)
-            await Script(engine, puppets, number).play()
+            await script.play(number)
             faults.mend()
 
 

@@ -61,7 +61,7 @@ async def test_no_directory(open_embedded: Open, folder: str) -> None:
 async def test_no_journal(open_embedded: Open, store: Path) -> None:
     """A file that is no journal is refused, with what to do, and left as it is."""
     write(store, b"not a database" * 100)
-    with pytest.raises(BadJournal, match="restore it from a backup, or move it away"):
+    with pytest.raises(BadJournal, match="put a backup in its place with"):
         await open_embedded().__aenter__()
     assert read(store) == b"not a database" * 100
 

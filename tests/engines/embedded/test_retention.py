@@ -10,13 +10,14 @@ import apsw
 import pytest
 
 from app.engines.embedded import EmbeddedEngine
+from app.engines.embedded.answers import STORE_TIMEOUT
 from app.engines.embedded.journal import FILE
 from app.jobs.errors import JobExpired, JobNotFound
 from app.jobs.ids import JobIds
 from app.jobs.models import JobQuery
 from app.scheduler import Status
 from tests.engines.clock import WallClock, skip
-from tests.engines.embedded.faults import Faults, disk_full
+from tests.engines.embedded.faults import Faults, disk_full, hang, turns
 from tests.engines.harness import accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
@@ -116,3 +117,26 @@ async def test_store_fails(faults: Faults, open_embedded: Open, clock: WallClock
             await asyncio.sleep(0.001)
         faults.mend()
         await removed(engine, job)
+
+
+@pytest.mark.parametrize("denied", [False, True])
+async def test_figures(
+    faults: Faults, open_embedded: Open, clock: WallClock, *, denied: bool
+) -> None:
+    """What was removed is counted, also when the store answers too late, or with an error."""
+    async with open_embedded(housekeeping_every=60) as engine:
+        job = await ended(engine, await accepted(engine, job_of("echo")))
+        clock.set_by(DAY + 1)
+        hanging, go_on = hang(faults)
+        skip(61)
+        await hanging.wait()
+        faults.after_commit = apsw.SQLITE_IOERR if denied else apsw.SQLITE_OK
+        skip(0 if denied else STORE_TIMEOUT + 1)
+        await turns()
+        go_on.set()
+        await removed(engine, job)
+        faults.mend()
+        while not engine.health().ready:  # noqa: ASYNC110  no event says
+            await asyncio.sleep(0.001)
+        await engine.submit(job_of("echo", delay=60))  # answered after all that was before it
+        assert (await engine.figures()).jobs[Status.COMPLETED] == 0

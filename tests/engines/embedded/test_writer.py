@@ -11,9 +11,11 @@ from typing import Any
 import apsw
 import pytest
 
-from app.engines.embedded.writer import MAX_BATCH, RETRY_EVERY, Write, Writer
+from app.engines.embedded.commit import RETRY_EVERY, Write
+from app.engines.embedded.writer import MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
 from tests.engines.embedded.faults import Faults, disk_full
+from tests.support.disk import Disk, Operation, full
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Bench:
         db.pragma("journal_mode", "wal")
         db.execute(
             "CREATE TABLE IF NOT EXISTS numbers (number INTEGER UNIQUE);"
-            "CREATE TABLE IF NOT EXISTS marks (last_version)"
+            "CREATE TABLE IF NOT EXISTS marks AS SELECT 0 AS last_version"
         )
         return db
 
@@ -235,6 +237,40 @@ async def test_recovers_without_traffic(bench: Bench, faults: Faults) -> None:
     while bench.writer.error is not None:  # noqa: ASYNC110  no event says
         await asyncio.sleep(0.01)
     assert asyncio.get_running_loop().time() - began < 2 * RETRY_EVERY
+
+
+async def test_disk_fails_at_the_close_too(store: Path) -> None:
+    """A connection that cannot be closed properly either does not end the thread."""
+    with Disk(store.parent) as disk:
+        bench = Bench(store.with_suffix(".sqlite3"))
+        bench.writer.start()
+        bench.put(Add(0))
+        await bench.answered(1)
+
+        def before(operation: Operation) -> None:
+            if operation.kind != "open":
+                raise full()
+
+        disk.before = before
+        for number in (1, 2):
+            bench.put(Add(number))
+            await bench.answered(number + 1)
+        disk.mend()
+        bench.put(Add(3))
+        assert "added 3" in await bench.answered(4)
+        await bench.close()
+
+
+async def test_nearly_full(bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that takes some changes and not others does not flood the log."""
+    faults.fail(disk_full(), "INSERT")
+    for number in range(1, 20):
+        bench.put(Add(number))
+        await bench.answered(number)
+        while bench.error() is not None:  # noqa: ASYNC110  no event says
+            await asyncio.sleep(0.001)
+    assert caplog.text.count("cannot be written") == 1
+    assert caplog.text.count("can be written again") == 1
 
 
 async def test_nothing_to_do_is_no_proof(bench: Bench, faults: Faults) -> None:

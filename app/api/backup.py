@@ -1,0 +1,63 @@
+"""A copy of the store, to restore it from."""
+
+import os
+from datetime import UTC, datetime
+from functools import partial
+from typing import BinaryIO, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.api import describe
+from app.api.requests import require_known_query, state_of
+
+router = APIRouter(tags=["store"])
+
+MEDIA_TYPE: Final = "application/vnd.sqlite3"
+
+_CHUNK: Final = 1 << 18
+
+
+@router.get(
+    "/backup",
+    operation_id="get_backup",
+    response_class=StreamingResponse,
+    summary="A backup of the store",
+    responses=describe.download(
+        MEDIA_TYPE,
+        "A consistent copy, an SQLite database.",
+        "invalid-parameter",
+        "store-unavailable",
+    ),
+)
+async def get_backup(request: Request) -> Response:
+    """All jobs as they are at this moment; everything acknowledged before is in it.
+
+    Submissions and jobs go on meanwhile. `awaitd backup FILE` fetches it, checks that all of it
+    came, and the README says how to restore it.
+    """
+    require_known_query(request)
+    return _Download(await state_of(request).engine.backup())
+
+
+class _Download(StreamingResponse):
+    """An open file, read in threads; closed when all is sent, or nobody is left to take it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="awaitd-{_stamp()}.sqlite3"',
+            "Content-Length": str(os.fstat(file.fileno()).st_size),
+        }
+        super().__init__(iter(partial(file.read, _CHUNK), b""), 200, headers, MEDIA_TYPE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
+def _stamp() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -1,0 +1,30 @@
+"""The figures for Prometheus."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.api import describe
+from app.api.requests import state_of
+
+router = APIRouter(tags=["health"])
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    # Of the format that every version of Prometheus reads.
+    "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+}
+
+
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    summary="The figures for Prometheus",
+    response_class=Response,
+    responses=describe.metrics(),
+)
+async def get_metrics(request: Request) -> Response:
+    """Jobs by task and status, slots, how late the event loop is and how often it was blocked."""
+    state = state_of(request)
+    return Response(state.metrics_of(await state.engine.figures()), 200, _HEADERS)

@@ -1,0 +1,227 @@
+"""Group commit: what has queued up while one transaction syncs goes into the next, in order.
+
+A commit costs the same whatever it holds, so the busier the service, the cheaper each write.
+"""
+
+import contextlib
+import ctypes
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import apsw
+
+from app.jobs.errors import StoreUnavailable
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Call: TypeAlias = Callable[[], None]
+
+Connect: TypeAlias = Callable[[], apsw.Connection]
+"""Opens the journal for writing."""
+
+Post: TypeAlias = Callable[[Call], None]
+"""Has a callable run on the event loop, after those that were posted before."""
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST: Final = 0.01
+RETRY_EVERY: Final = 0.2
+"""Seconds until the first and between later tries to write while the store fails."""
+
+QUIET: Final = 10.0
+"""Seconds in which a store that fails now and then, as a nearly full one does, is logged once."""
+
+_PROOF: Final = (
+    "UPDATE marks SET last_version = last_version + 1;"
+    "UPDATE marks SET last_version = last_version - 1"
+)
+"""Changes nothing, but is written: SQLite leaves out only what each statement leaves as it is."""
+
+_STORE_ERRORS: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.AbortError,
+    apsw.InterruptError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+)
+
+
+class Change(Protocol[T_co]):
+    """One change of the journal; its methods run in the writer's thread."""
+
+    def run(self, db: apsw.Connection) -> T_co:
+        """Make the change, within a savepoint of its own, and say what came of it."""
+
+    def happened(self, db: apsw.Connection) -> T_co | None:
+        """After a commit of unknown fate: what `run` gave if the change was made, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Generic[T]):
+    """A change that is queued. Callbacks run on the event loop, in the order of submission."""
+
+    change: Change[T]
+    then: Callable[[T], None]
+    """Called with what the change gave, once it is durable."""
+    refused: Callable[[StoreUnavailable], None] | None = None
+    """Called when it cannot be made. None: it is kept, and tried again until it is made.
+
+    One that even a sound store could not make, by a defect of ours, gives `then` None instead.
+    """
+
+
+class GroupCommit:
+    """Commits batch after batch. It blocks: it is for whoever drives it, in one thread."""
+
+    def __init__(self, connect: Connect, post: Post) -> None:
+        self._connect = connect
+        self._post = post
+        self._kept: list[Write[Any]] = []
+        self._uncertain: list[Write[Any]] = []
+        self._db: apsw.Connection | None = None
+        self._pause = RETRY_FIRST
+        self._told = False
+        self._quiet_until = 0.0
+        self.error: str | None = None
+        """Why the last commit failed; None while all is well."""
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds after which to write again, be it nothing; None while all is well."""
+        return None if self.error is None else self._pause
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the store has gone on failing, so that nobody who closes should wait for it."""
+        return self.error is not None and self._pause >= RETRY_EVERY
+
+    def write(self, queued: Sequence[Write[Any]]) -> None:
+        """Commit what was kept and what has queued up, and answer those who wait for it."""
+        batch = self._kept + list(queued)
+        self._kept = []
+        try:
+            db = self._db = self._db or self._connect()
+            batch = self._resolve(db) + batch
+            answers = self._run_all(db, batch)
+        # Whatever it is, the next try begins afresh: without us nothing would be written.
+        except Exception as error:
+            self._failed(error)
+            self._kept = self._refuse(batch)
+            return
+        try:
+            db.execute("COMMIT")
+        except Exception as error:
+            self._failed(error)
+            self._uncertain = batch
+            return
+        if self.error is not None:
+            self.error = None
+            self._pause = RETRY_FIRST
+            self._well()
+        self._answer(answers)
+
+    def close(self) -> None:
+        """Refuse what may be refused, say how much else is lost, and close the journal."""
+        lost = self._kept + self._refuse(self._uncertain)
+        if lost:
+            log.error("%d changes could not be written before the end", len(lost))
+        self._disconnect()
+
+    def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Call]:
+        _require_in_place(db)
+        db.execute("BEGIN IMMEDIATE")
+        if self.error is not None:  # an empty transaction would not touch the disk
+            db.execute(_PROOF)
+        return [_run(db, write) for write in batch]
+
+    def _resolve(self, db: apsw.Connection) -> list[Write[Any]]:
+        """Read back what became of a batch whose commit failed; gives what is to be done again."""
+        fates = [(write, write.change.happened(db)) for write in self._uncertain]
+        self._uncertain = []
+        self._answer([partial(write.then, fate) for write, fate in fates if fate is not None])
+        return self._refuse([write for write, fate in fates if fate is None])
+
+    def _failed(self, error: Exception) -> None:
+        """Note the error, and roll back by closing."""
+        text = f"{type(error).__name__}: {error}"
+        if self.error is not None:
+            self._pause = min(2 * self._pause, RETRY_EVERY)
+        self.error = text
+        if not self._told and time.monotonic() >= self._quiet_until:
+            log.error("the journal cannot be written: %s", text)
+            self._told, self._quiet_until = True, time.monotonic() + QUIET
+        self._disconnect()
+
+    def _well(self) -> None:
+        if self._told:
+            log.warning("the journal can be written again")
+            self._told = False
+
+    def _disconnect(self) -> None:
+        """Close the connection, which rolls back; a disk that fails at that too changes nothing."""
+        if self._db is not None:
+            with contextlib.suppress(apsw.Error):
+                self._db.close(True)
+            self._db = None
+
+    def _refuse(self, batch: Sequence[Write[Any]]) -> list[Write[Any]]:
+        """Answer those that may be refused; gives the others."""
+        text = f"the journal cannot be written ({self.error})"
+        self._answer(
+            [partial(w.refused, StoreUnavailable(text)) for w in batch if w.refused is not None]
+        )
+        return [write for write in batch if write.refused is None]
+
+    def _answer(self, answers: Sequence[Call]) -> None:
+        if answers:
+            self._post(partial(_call_all, answers))
+
+
+def _require_in_place(db: apsw.Connection) -> None:
+    """A file that was moved or deleted still takes writes, but the next start would not find it."""
+    moved = ctypes.c_int()
+    db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    if moved.value:
+        raise apsw.CantOpenError(f"{db.filename} has been moved or deleted")
+
+
+def _run(db: apsw.Connection, write: Write[Any]) -> Call:
+    """Make one change; gives the answer that is due once it is durable."""
+    db.execute("SAVEPOINT one")
+    try:
+        answer: Call = partial(write.then, write.change.run(db))
+    except _STORE_ERRORS:
+        raise
+    except Exception as error:  # a defect of ours: the other changes of the batch go on
+        log.exception("a change could not be made: %s", type(write.change).__name__)
+        db.execute("ROLLBACK TO one")
+        answer = _without_effect(write, error)
+    db.execute("RELEASE one")
+    return answer
+
+
+def _without_effect(write: Write[Any], error: Exception) -> Call:
+    if write.refused is None:
+        return partial(write.then, None)
+    return partial(write.refused, StoreUnavailable(f"the change could not be made ({error})"))
+
+
+def _call_all(answers: Sequence[Call]) -> None:
+    for answer in answers:
+        try:
+            answer()
+        except Exception:  # one job's defect must not keep the others from their answers
+            log.exception("a committed change could not be followed up")
