@@ -84,7 +84,7 @@ def first_come_first_served(book: Book) -> Iterator[str]:
 
 def _is_first(job: Job) -> bool:
     """Whether it is shown before any other attempt than the first was due."""
-    return job.attempt == 0 or (job.attempt == 1 and job.status is not Status.PENDING)
+    return job.attempt == 0 or (job.attempt == 1 and job.started_at is not None)
 
 
 def nothing_before_its_time(book: Book) -> Iterator[str]:

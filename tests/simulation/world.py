@@ -16,7 +16,7 @@ from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.commit import Connect, Post
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.rows import STATUSES
-from app.jobs.errors import StartUpError
+from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.ids import from_halves
 from app.jobs.models import Millis
 from app.scheduler import Status
@@ -252,7 +252,9 @@ class World:
         await follow(engine, self)
 
     def _look_at_user(self, user: "asyncio.Task[None]") -> None:
-        if not user.cancelled() and (error := user.exception()) is not None:
+        error = None if user.cancelled() else user.exception()
+        too_late = isinstance(error, StoreUnavailable) and str(error) == "the journal is closed"
+        if error is not None and not too_late:
             self.note(Defect(f"a client met {error!r}"))
 
     async def _rest(self, engine: EmbeddedEngine) -> None:

@@ -210,11 +210,11 @@ class RequestCancel:
         return self._record(db, status)
 
     def happened(self, db: apsw.Connection) -> Cancelled | None:
-        """Gives the status if the request was written."""
-        row = db.execute(
-            "SELECT status FROM jobs "
+        """Gives the status that the request left, if it was written."""
+        row = db.execute(  # what changed after its cancel was running then
+            "SELECT iif(version = ?, status, ?) FROM jobs "
             "WHERE high = ? AND low = ? AND version >= ? AND cancel_requested_at = ?",
-            (*halves(self.job_id), self.version, self.at),
+            (self.version, _RUNNING, *halves(self.job_id), self.version, self.at),
         ).fetchone()
         return None if row is None else Cancelled(STATUSES[row[0]])
 

@@ -165,6 +165,16 @@ def test_cancel_of_a_pending_job(db: apsw.Connection) -> None:
     unchanged(db, fail(3))
 
 
+def test_cancel_of_unknown_fate(db: apsw.Connection) -> None:
+    """Of a running job it is told that it runs, although the same commit has ended it."""
+    start(1, 2).run(db)
+    asked = cancel(3)
+    assert asked.run(db) == asked.happened(db) == Cancelled(Status.RUNNING)
+    finish(1, 4).run(db)
+    assert status(db) is Status.CANCELLED
+    assert asked.happened(db) == Cancelled(Status.RUNNING)
+
+
 def test_second_cancel(db: apsw.Connection) -> None:
     """A second cancel, and one of a finished job, finds what there is and changes nothing."""
     start(1, 2).run(db)
