@@ -144,6 +144,8 @@ def test_the_list_is_as_it_was(crash: Crash) -> None:
 def test_jobs_wait_for_a_task_that_is_gone(crash: Crash) -> None:
     """Without their task pending jobs stay pending and are counted; finished ones are readable."""
     server = crash.server
+    for name in ("due later", "next", "last", "twice"):
+        assert crash.after(name, wait=10)["done"]
     server.terminate()
     server.settings = {"AWAITD_TASKS": "app.tasks", "AWAITD_SHUTDOWN_GRACE": "0"}
     server.start()
