@@ -11,6 +11,7 @@ import typer
 
 from app import __version__
 from app.fetch import Incomplete, Refused, Unreachable, fetch_backup, get, require_new
+from app.key_commands import keys
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -40,6 +41,9 @@ cli = typer.Typer(
 def main() -> None:
     """Run the command line."""
     cli(prog_name="awaitd")
+
+
+cli.add_typer(keys)
 
 
 @cli.callback(invoke_without_command=True)
@@ -115,13 +119,14 @@ def openapi() -> None:
 def _start_up_errors() -> Iterator[None]:
     """What is wrong is one message, and the exit code says whether it is a setting."""
     from app.jobs.errors import StartUpError
+    from app.keys import BadKeys
     from app.settings import BadSettings
 
     try:
         yield
     except BadSettings as error:
         _fail(str(error), EXIT_USAGE)
-    except StartUpError as error:
+    except (StartUpError, BadKeys) as error:
         _fail(str(error), EXIT_FAILED)
 
 

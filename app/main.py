@@ -27,13 +27,15 @@ from app.api import (
 )
 from app.api.errors import add_error_handlers
 from app.api.openapi import openapi_of
-from app.api.requests import ApiState
+from app.api.requests import ApiLimits, ApiState
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig
+from app.fingerprint_key import fingerprint_key
 from app.jobs.engine import Engine
 from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
+from app.keys import Keys
 from app.outbound import outbound_policy
 from app.settings import Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
@@ -72,9 +74,12 @@ def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
         folder=settings.data_dir,
         max_running=settings.max_running,
         max_pending=settings.max_pending,
+        max_running_of_owner=settings.owner_max_running,
+        max_pending_of_owner=settings.owner_max_pending,
         max_store_size=settings.max_store_size,
         retention=settings.retention,
         max_result_size=settings.max_result_size,
+        exception_text=settings.exception_text,
         shutdown_grace=settings.shutdown_grace,
         cancel_grace=settings.cancel_grace,
         lock_wait=settings.lock_wait,
@@ -86,12 +91,15 @@ def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
 
 def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
     """The service over an engine, which its lifespan opens and, at the end, drains."""
+    keys = Keys(settings.data_dir)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         grace = settings.shutdown_grace
         with Deadline(grace + settings.cancel_grace + SLACK) as deadline:
+            keys.open()
             async with engine, draining_on_signals(engine, grace, deadline):
+                app.state.api.fingerprint_key = fingerprint_key(settings.data_dir)
                 yield
 
     app = Service(
@@ -103,13 +111,7 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.api = ApiState(
-        engine,
-        registry,
-        metrics_of,
-        max_body_size=settings.max_body_size,
-        max_wait=settings.max_wait,
-    )
+    app.state.api = ApiState(engine, registry, keys, metrics_of, _limits(settings))
     add_error_handlers(app)
     jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
     for module in (*jobs_and_tasks, metrics, backup, health, problems, docs):
@@ -122,6 +124,16 @@ def create_app(settings: Settings | None = None) -> Service:
     settings = settings or load_settings()
     registry = build_registry(settings)
     return build_app(settings, registry, build_engine(settings, registry))
+
+
+def _limits(settings: Settings) -> ApiLimits:
+    return ApiLimits(
+        max_body_size=settings.max_body_size,
+        max_wait=settings.max_wait,
+        max_waiters=settings.max_waiters,
+        max_streams=settings.max_streams,
+        rate_of_owner=settings.owner_rate,
+    )
 
 
 def _job_context(settings: Settings) -> contextvars.Context:

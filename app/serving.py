@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -20,6 +21,7 @@ from app.api.examples import example_of
 from app.api.requests import ApiState
 from app.jobs.errors import StartUpError
 from app.jobs.texts import to_json, traceback_of
+from app.protocol import Limits, limited
 from app.settings import Settings
 from app.shutdown import SIGNALS
 from app.telemetry import configure_logging
@@ -28,6 +30,12 @@ log = logging.getLogger(__name__)
 
 CLOSE_WITHIN: Final = 0.4
 """Seconds in which open requests may end after the engine has drained; within `SLACK`."""
+
+MAX_CONNECTIONS: Final = 10_000
+
+UNREAD_WITHIN: Final = 60
+"""Seconds after which a peer that does not take what it is sent is given up, where the system can
+(Linux). The kernel counts them, whatever state the connection is in: only it sees what was read."""
 
 
 class PortInUse(StartUpError):
@@ -63,10 +71,14 @@ class _Server(uvicorn.Server):
 
 def serve_app(app: FastAPI, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises `StartUpError` before anything listens."""
-    configure_logging()
+    configure_logging(exception_text=settings.exception_text)
+    keys = app.state.api.keys
+    keys.open()
+    settings.require_safe_address(keys.in_use)
     config = uvicorn.Config(
         app,
         access_log=settings.access_log,
+        http=limited(Limits(max_connections=_room_for_connections())),
         lifespan="off",
         log_config=None,
         server_header=False,
@@ -77,19 +89,24 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
     server = _Server(config, partial(_announce, app, settings))
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
-    with _bound_socket(settings) as listener:
-        run_to_its_end(_serve(app, server, listener), config.get_loop_factory())
+    with bound_socket(settings) as listener:
+        serving = _serve(app, server, listener)
+        run_to_its_end(serving, config.get_loop_factory(), messages=settings.exception_text)
 
 
 def run_to_its_end(
-    main: Coroutine[Any, Any, None], make_loop: Callable[[], asyncio.AbstractEventLoop] | None
+    main: Coroutine[Any, Any, None],
+    make_loop: Callable[[], asyncio.AbstractEventLoop] | None,
+    *,
+    messages: bool = True,
 ) -> None:
     """As `asyncio.run`, but only the end of `main` ends the event loop.
 
     A SystemExit or KeyboardInterrupt in a subtask or callback of some job stops the loop under
-    everybody else; then it is logged, and the loop goes on where it was.
+    everybody else; then it is logged, and the loop goes on where it was. Without `messages` what
+    exceptions say is left out of the log.
     """
-    with _closing(asyncio.Runner(loop_factory=make_loop)) as loop:
+    with _closing(asyncio.Runner(loop_factory=make_loop), messages) as loop:
         task = loop.create_task(main)
         while not task.done():
             try:
@@ -97,12 +114,12 @@ def run_to_its_end(
             except BaseException as error:
                 if not task.done():
                     text = "a job stopped the event loop, which goes on\n%s"
-                    log.critical(text, traceback_of(error))
+                    log.critical(text, traceback_of(error, messages=messages))
         task.result()
 
 
 @contextlib.contextmanager
-def _closing(runner: asyncio.Runner) -> Iterator[asyncio.AbstractEventLoop]:
+def _closing(runner: asyncio.Runner, messages: bool) -> Iterator[asyncio.AbstractEventLoop]:
     """Its loop; at the end what jobs left behind is cancelled, and may raise anything."""
     try:
         yield runner.get_loop()
@@ -110,7 +127,8 @@ def _closing(runner: asyncio.Runner) -> Iterator[asyncio.AbstractEventLoop]:
         try:
             runner.close()
         except BaseException as error:
-            log.critical("what a job left behind did not end well\n%s", traceback_of(error))
+            text = "what a job left behind did not end well\n%s"
+            log.critical(text, traceback_of(error, messages=messages))
 
 
 async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:
@@ -120,8 +138,8 @@ async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None
 
 
 @contextlib.contextmanager
-def _bound_socket(settings: Settings) -> Iterator[socket.socket]:
-    """The address, taken but not listened on yet."""
+def bound_socket(settings: Settings) -> Iterator[socket.socket]:
+    """The address, taken but not listened on yet; raises `PortInUse`."""
     host = settings.host.strip("[]")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -129,6 +147,7 @@ def _bound_socket(settings: Settings) -> Iterator[socket.socket]:
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        give_up_unread(listener, UNREAD_WITHIN)
         listener.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -137,6 +156,26 @@ def _bound_socket(settings: Settings) -> Iterator[socket.socket]:
         raise PortInUse(text) from error
     with contextlib.closing(listener):
         yield listener
+
+
+def give_up_unread(listener: socket.socket, seconds: float) -> None:
+    """Let its connections end when the peer takes nothing for so long, where the system can."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, round(seconds * 1000))
+
+
+def _room_for_connections() -> int:
+    """As many as there may be; half of the file descriptors are left for all else."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if files < wanted:
+        with contextlib.suppress(ValueError, OSError):  # the system may have a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            files = wanted
+    return min(MAX_CONNECTIONS, files // 2)
 
 
 def _announce(app: FastAPI, settings: Settings, listener: socket.socket) -> None:

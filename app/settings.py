@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """The address to listen on; another than loopback needs `insecure` while there are no keys."""
+    """The address to listen on; another than loopback needs API keys, or `insecure`."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """The port to listen on; 0 takes a free one."""
     data_dir: Path = Path("awaitd-data")
@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     """How many jobs may wait, delayed and retrying ones included; then submissions get 429."""
     max_store_size: Bytes | None = None
     """The size of the journal from which on submissions get 429; jobs leave it by age only."""
+    owner_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """How many jobs each owner of API keys may submit in a second."""
+    owner_max_running: Count | None = None
+    """How many jobs of one owner run at once; further ones wait."""
+    owner_max_pending: Count | None = None
+    """How many jobs of one owner may wait; then its submissions get 429."""
     retention: Seconds = 86_400
     """How long a finished job is kept after its end."""
     max_body_size: Bytes = 1 << 20
@@ -65,6 +71,10 @@ class Settings(BaseSettings):
     """The largest result, as JSON."""
     max_wait: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 50
     """The longest wait that `Prefer: wait=n` gets; many proxies give up at 60."""
+    max_waiters: Count = 10_000
+    """How many requests may wait for a job at once."""
+    max_streams: Count = 2_000
+    """How many event streams may be open at once."""
     shutdown_grace: Seconds = 8
     """How long running jobs may finish after SIGTERM; `docker stop` kills after 10."""
     cancel_grace: Seconds = 1
@@ -77,8 +87,10 @@ class Settings(BaseSettings):
     """Private hosts, addresses or networks that tasks may reach, separated by commas."""
     access_log: bool = False
     """A log line for each request."""
+    exception_text: bool = True
+    """Show what exceptions say; without it, callers and the log get their types alone."""
     insecure: bool = False
-    """Serve another address than loopback, although anybody who reaches it may do anything."""
+    """Serve another address than loopback without keys: who reaches it may do anything."""
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -92,14 +104,13 @@ class Settings(BaseSettings):
     def _parse(cls, value: Any) -> Any:
         return OutboundPolicy.parse(value) if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _refuse_open_address(self) -> Self:
-        if not self.insecure and not _is_loopback(self.host):
-            raise ValueError(
-                f"AWAITD_HOST={self.host} lets anybody who reaches it run jobs: listen on "
-                "127.0.0.1 behind a proxy that asks who they are, or set AWAITD_INSECURE=true"
+    def require_safe_address(self, keys_in_use: bool) -> None:
+        """Raise `BadSettings` when whoever reaches the address could do anything."""
+        if not (self.insecure or keys_in_use or _is_loopback(self.host)):
+            raise BadSettings(
+                f"AWAITD_HOST={self.host} lets anybody who reaches it run jobs: make a key with "
+                "`awaitd keys add NAME`, listen on 127.0.0.1, or set AWAITD_INSECURE=true"
             )
-        return self
 
 
 def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:

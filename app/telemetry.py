@@ -9,18 +9,32 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.jobs.figures import Figures
+from app.log_lines import LineFormatter, without_query
 
 
-def configure_logging() -> None:
-    """Log to standard error, one line for each event, uvicorn's included."""
+def configure_logging(*, exception_text: bool = True) -> None:
+    """Log to standard error, one line for each event, uvicorn's included.
+
+    Without `exception_text` what exceptions say stays out of it.
+    """
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+            "filters": {"without_query": {"()": lambda: without_query}},
+            "formatters": {
+                "line": {
+                    "()": LineFormatter,
+                    "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+                    "exception_text": exception_text,
+                }
+            },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": "INFO", "handlers": ["stderr"]},
-            "loggers": {"httpx": {"level": "WARNING"}},
+            "loggers": {
+                "httpx": {"level": "WARNING"},
+                "uvicorn.access": {"filters": ["without_query"]},
+            },
         }
     )
 

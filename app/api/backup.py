@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import describe
 from app.api.requests import require_known_query, state_of
+from app.api.security import caller_of
+from app.keys import ADMIN
 
 router = APIRouter(tags=["store"])
 
@@ -37,6 +39,7 @@ async def get_backup(request: Request) -> Response:
     Submissions and jobs go on meanwhile. `awaitd backup FILE` fetches it, checks that all of it
     came, and the README says how to restore it.
     """
+    caller_of(request, ADMIN)
     require_known_query(request)
     return _Download(await state_of(request).engine.backup())
 

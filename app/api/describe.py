@@ -8,7 +8,8 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from app.api import patterns
-from app.api.problem_types import PROBLEMS, ProblemType
+from app.api.problem_type import CONNECTION_PROBLEMS, ProblemType
+from app.api.problem_types import PROBLEMS
 from app.api.samples import EVENTS, METRICS, SAMPLES
 
 Responses = dict[int | str, dict[str, Any]]
@@ -133,8 +134,21 @@ _HEADERS: Final[Mapping[str, tuple[str, str, Any]]] = {
     "Link": ("string", "The next page, where there is one.", '</jobs?limit=50>; rel="next"'),
     "Location": ("string", "The path of the job.", "/jobs/0199d2a0-7b1c-7000-8f3e-2a41c07de512"),
     "Preference-Applied": ("string", "What of `Prefer` was heeded.", "wait=10"),
+    "WWW-Authenticate": ("string", "How to send a key.", 'Bearer realm="awaitd"'),
     "Retry-After": ("integer", "Seconds after which to ask again.", 1),
 }
+
+OPEN: Final[dict[str, Any]] = {"security": []}
+"""The `openapi_extra` of a route that asks for no key."""
+
+SECURITY: Final = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key that `awaitd keys add` printed. Without keys on the server, none.",
+    }
+}
+"""How a caller says who it is."""
 
 OF_JOB: Final = ("ETag", "Preference-Applied")
 """The headers of every answer that is a job."""
@@ -152,9 +166,11 @@ ProblemSlug: TypeAlias = Annotated[
     ),
 ]
 
-_RETRIED: Final = frozenset(
-    {"job-not-finished", "queue-full", "store-full", "shutting-down", "store-unavailable"}
-)
+_RETRIED: Final = {"job-not-finished", "queue-full", "rate-limited", "shutting-down"} | {
+    "store-full",
+    "store-unavailable",
+    "too-many-waiters",
+}
 """The problems that come with `Retry-After`."""
 
 _JOB_LINKS: Final = {
@@ -174,7 +190,7 @@ def components() -> dict[str, dict[str, Any]]:
         name: {"description": description, "schema": {"type": kind}, "example": example}
         for name, (kind, description, example) in _HEADERS.items()
     }
-    return {"examples": examples | problems, "headers": headers}
+    return {"examples": examples | problems, "headers": headers, "securitySchemes": SECURITY}
 
 
 def parameters(*names: str) -> dict[str, Any]:
@@ -184,8 +200,14 @@ def parameters(*names: str) -> dict[str, Any]:
 
 def answers(successes: Mapping[int, Answer], *problems: str) -> Responses:
     """The responses of a route: those that went well, and its problems by slug."""
+    return open_answers(successes, "unauthorized", "forbidden", *problems)
+
+
+def open_answers(successes: Mapping[int, Answer], *problems: str) -> Responses:
+    """The responses of a route that asks for no key; it is `OPEN` too."""
     responses: Responses = {status: _response(answer) for status, answer in successes.items()}
-    return responses | _problems(*problems, "internal-error")
+    of_connection = (kind.slug for kind in CONNECTION_PROBLEMS)
+    return responses | _problems(*problems, *of_connection, "internal-error")
 
 
 def streaming(*problems: str, ends: str = "") -> Responses:
@@ -252,6 +274,8 @@ def _problems(*slugs: str) -> Responses:
         response["description"] = f"{kind.title if len(examples) == 1 else 'One of'}: {names}."
         if kind.slug in _RETRIED:
             response["headers"] = _references("headers", ("Retry-After",))
+        if kind.slug == "unauthorized":
+            response["headers"] = _references("headers", ("WWW-Authenticate",))
     return responses
 
 

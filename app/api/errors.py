@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import ASGIApp, Scope
 
 from app.api.middleware import EveryAnswer
 from app.api.problems import Problem, problem_response
@@ -73,6 +74,11 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(JobsError, _on_jobs_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(EveryAnswer, on_defect=_on_defect)
+
+
+def refusal(problem: Problem, scope: Scope) -> ASGIApp:
+    """What answers a request that reaches no route."""
+    return EveryAnswer(problem_response(problem, Request(scope)), _on_defect)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.jobs.registry import Task
+from app.jobs.secrets import MASK
 
 _OF_TYPE: Final[Mapping[str, Any]] = {
     "string": "text",
@@ -18,6 +19,7 @@ _OF_FORMAT: Final[Mapping[str, str]] = {
     "date": "2027-01-31",
     "time": "09:30:00Z",
     "duration": "PT90S",
+    "password": MASK,
     "uuid": "0199d2a0-7b1c-7000-8f3e-2a41c07de512",
 }
 _MAX_DEPTH: Final = 8
@@ -27,7 +29,7 @@ _MAX_DEPTH: Final = 8
 def example_of(task: Task) -> dict[str, Any]:
     """The task's `example`; without one, its required params with a placeholder each."""
     if task.options.example is not None:
-        return dict(task.options.example)
+        return task.params.masked(task.options.example)
     schema = task.params.schema()
     return _object(schema, schema, 0)
 

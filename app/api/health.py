@@ -20,7 +20,8 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
     "/livez",
     operation_id="livez",
     summary="The process lives",
-    responses=describe.answers({200: Answer("It does.", schemas.Alive, ("alive",))}),
+    openapi_extra=describe.OPEN,
+    responses=describe.open_answers({200: Answer("It does.", schemas.Alive, ("alive",))}),
 )
 async def livez() -> Response:
     """Answers as long as the event loop turns; says nothing about the store."""
@@ -31,7 +32,8 @@ async def livez() -> Response:
     "/readyz",
     operation_id="readyz",
     summary="The service accepts work",
-    responses=describe.answers(
+    openapi_extra=describe.OPEN,
+    responses=describe.open_answers(
         {
             200: Answer("It accepts work.", schemas.Ready, ("ready",)),
             503: Answer(

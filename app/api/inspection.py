@@ -7,9 +7,11 @@ from app.api import describe, schemas
 from app.api.describe import Answer
 from app.api.problems import Problem
 from app.api.render import job_path
-from app.api.requests import job_id_in_path, require_known_query, root_of, state_of
+from app.api.requests import require_known_query, root_of, state_of
+from app.api.security import job_in_path
 from app.api.times import rfc3339
 from app.jobs.texts import to_json
+from app.keys import ADMIN
 
 router = APIRouter(tags=["jobs"])
 
@@ -30,8 +32,9 @@ _HEADERS = {"Cache-Control": "no-store"}
 )
 async def get_stack(job_id: describe.JobId, request: Request) -> Response:
     """Where the coroutine is suspended right now, through everything that it awaits."""
+    job = await job_in_path(request, job_id, ADMIN)
     require_known_query(request)
-    seen = await state_of(request).engine.inspect(job_id_in_path(job_id))
+    seen = await state_of(request).engine.inspect(job.id)
     if seen.frames is None:
         where = job_path(seen.job.id, root_of(request))
         raise Problem("job-not-running", f"the job is {seen.job.status}", job=where)
@@ -52,8 +55,9 @@ async def get_stack(job_id: describe.JobId, request: Request) -> Response:
 )
 async def get_logs(job_id: describe.JobId, request: Request) -> Response:
     """The last lines that the coroutine wrote with `job.log`, over all its attempts."""
+    job = await job_in_path(request, job_id)
     require_known_query(request)
-    seen = await state_of(request).engine.inspect(job_id_in_path(job_id))
+    seen = await state_of(request).engine.inspect(job.id)
     items = [
         {"time": rfc3339(line.time), "message": line.message, "attempt": line.attempt}
         for line in seen.lines

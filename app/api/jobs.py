@@ -1,38 +1,30 @@
 """Jobs: submit, read, list and cancel."""
 
-import math
 from dataclasses import replace
-from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.api import describe, schemas
 from app.api.body import read_json_object
-from app.api.conditions import etag_of, is_known, version_required
+from app.api.conditions import is_known, version_required
 from app.api.describe import Answer
 from app.api.filters import REPEATABLE
+from app.api.job_answers import PRIVATE, headers_of, job_answer, monitored, no_result
 from app.api.pages import link_to_next, page_json, query_of
-from app.api.preferences import Preferences
-from app.api.problems import Problem
-from app.api.render import error_members, job_json, job_path
+from app.api.render import job_path
 from app.api.requests import (
     flag,
-    job_id_in_path,
     preferences,
     require_known_query,
     root_of,
     state_of,
     waited_for,
 )
+from app.api.security import Caller, caller_and_job, caller_of, job_in_path
 from app.api.submission import new_job
-from app.jobs.models import Job
-from app.scheduler import Status
-
-LONGEST_RETRY: Final = 60
-"""Seconds that `Retry-After` asks for at most: jobs may end sooner than their like."""
-
-_PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
+from app.jobs.models import NewJob
+from app.keys import CANCEL, READ
 
 router = APIRouter(tags=["jobs"])
 
@@ -70,6 +62,8 @@ router = APIRouter(tags=["jobs"])
             "invalid-params",
             "idempotency-key-reused",
             "queue-full",
+            "rate-limited",
+            "too-many-waiters",
             "store-full",
             "shutting-down",
             "store-unavailable",
@@ -85,21 +79,25 @@ async def submit_job(request: Request) -> Response:
     200 when it has: it was waited for with `Prefer: wait=n`, or its key was known. With
     `validate_only=true` nothing is created, and the answer is 204 or what is wrong.
     """
+    caller = caller_of(request)
     require_known_query(request, "validate_only")
     state = state_of(request)
+    state.rates.take(caller.owner)
     wanted = preferences(request)
     dry = flag(request, "validate_only")
-    body, parsed = await read_json_object(request, state.max_body_size)
-    new = new_job(body, parsed, request)
+    body, parsed = await read_json_object(request, state.limits.max_body_size)
+    new = new_job(body, parsed, request, caller)
+    caller.require_task(await _task_of(new, caller, request))
     if dry:
         await state.engine.check(new)
-        return Response(None, 204, _PRIVATE)
+        return Response(None, 204, PRIVATE)
     submitted = await state.engine.submit(new)
+    caller.audit("submit", submitted.job, request)
     job = await waited_for(submitted.job, request, wanted.wait)
     headers = {"Location": job_path(job.id, root_of(request))}
     if submitted.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return _answer(job, request, wanted, _monitored(job), **headers)
+    return job_answer(job, request, wanted, monitored(job), **headers)
 
 
 @router.get(
@@ -128,9 +126,10 @@ async def list_jobs(request: Request) -> Response:
     The same filter repeated means any of its values; different filters, and several labels, have
     to fit all. A rare combination may give a short page whose `next` goes on.
     """
-    query = query_of(request)
+    caller = caller_of(request, READ)
+    query = replace(query_of(request), owner=caller.sees)
     page = await state_of(request).engine.list(query)
-    headers = _PRIVATE | link_to_next(page, query.limit, request)
+    headers = PRIVATE | link_to_next(page, query.limit, request)
     return Response(page_json(page, root_of(request)), 200, headers, "application/json")
 
 
@@ -149,6 +148,7 @@ async def list_jobs(request: Request) -> Response:
             304: Answer("It has not changed.", headers=("Retry-After", *describe.OF_JOB)),
         },
         "invalid-parameter",
+        "too-many-waiters",
         "job-not-found",
         "job-expired",
     ),
@@ -160,15 +160,15 @@ async def get_job(job_id: describe.JobId, request: Request) -> Response:
     With `Prefer: wait=n` the answer comes when the job has finished; with `If-None-Match` as
     well, when it has changed, else 304 after that time.
     """
+    job = await job_in_path(request, job_id)
     require_known_query(request)
     wanted = preferences(request)
-    job = await state_of(request).engine.get(job_id_in_path(job_id))
     if is_known(job, request, minimal=wanted.minimal):
         job = await waited_for(job, request, wanted.wait, since=job.version)
     elif "if-none-match" not in request.headers:  # else it has changed already
         job = await waited_for(job, request, wanted.wait)
     known = is_known(job, request, minimal=wanted.minimal)
-    return _answer(job, request, wanted, 304 if known else 200)
+    return job_answer(job, request, wanted, 304 if known else 200)
 
 
 @router.get(
@@ -184,6 +184,7 @@ async def get_job(job_id: describe.JobId, request: Request) -> Response:
             )
         },
         "invalid-parameter",
+        "too-many-waiters",
         "job-not-finished",
         "job-failed",
         "job-cancelled",
@@ -197,13 +198,13 @@ async def get_result(job_id: describe.JobId, request: Request) -> Response:
 
     409 is not yet, 424 is never.
     """
+    job = await job_in_path(request, job_id)
     require_known_query(request)
     wanted = replace(preferences(request), minimal=False)
-    job = await state_of(request).engine.get(job_id_in_path(job_id))
     job = await waited_for(job, request, wanted.wait)
-    headers = _headers(job, request, wanted) | {"Job-Status": job.status}
+    headers = headers_of(job, request, wanted) | {"Job-Status": job.status}
     if job.result is None:
-        raise _no_result(job, headers)
+        raise no_result(job, headers)
     return Response(job.result, 200, headers, "application/json")
 
 
@@ -227,6 +228,7 @@ async def get_result(job_id: describe.JobId, request: Request) -> Response:
             ),
         },
         "invalid-parameter",
+        "too-many-waiters",
         "precondition-failed",
         "job-not-found",
         "job-expired",
@@ -240,45 +242,17 @@ async def cancel_job(job_id: describe.JobId, request: Request) -> Response:
     A pending job is cancelled at once and never starts. In a running one `CancelledError` is
     raised where its coroutine awaits, and it is cancelled when that has really ended.
     """
+    caller, job = await caller_and_job(request, job_id, CANCEL)
     require_known_query(request)
-    engine = state_of(request).engine
     wanted = preferences(request)
-    job = await engine.get(job_id_in_path(job_id))
-    job = await engine.cancel(job.id, if_version=version_required(job, request))
+    job = await state_of(request).engine.cancel(job.id, if_version=version_required(job, request))
+    caller.audit("cancel", job, request)
     job = await waited_for(job, request, wanted.wait)
-    return _answer(job, request, wanted, _monitored(job))
+    return job_answer(job, request, wanted, monitored(job))
 
 
-def _answer(
-    job: Job, request: Request, wanted: Preferences, status: int, **headers: str
-) -> Response:
-    """The job; 304 has no body."""
-    body = b"" if status == 304 else job_json(job, minimal=wanted.minimal, root=root_of(request))
-    tag = etag_of(job, minimal=wanted.minimal)
-    headers = {**_headers(job, request, wanted), "ETag": tag, **headers}
-    return Response(body, status, headers, "application/json")
-
-
-def _monitored(job: Job) -> int:
-    return 200 if job.done else 202
-
-
-def _headers(job: Job, request: Request, wanted: Preferences) -> dict[str, str]:
-    """Of every answer about one job."""
-    headers = dict(_PRIVATE)
-    if wanted.applied:
-        headers["Preference-Applied"] = wanted.applied
-    if not job.done:
-        expected = state_of(request).engine.expected(job)
-        headers["Retry-After"] = str(min(max(1, math.ceil(expected or 0)), LONGEST_RETRY))
-    return headers
-
-
-def _no_result(job: Job, headers: dict[str, str]) -> Problem:
-    if not job.done:
-        detail = f"the job is {job.status}"
-        return Problem("job-not-finished", detail, job_id=job.id, headers=headers)
-    slug = "job-cancelled" if job.status is Status.CANCELLED else "job-failed"
-    detail = "it was cancelled" if job.error is None else job.error.message
-    error = error_members(job.error)
-    return Problem(slug, detail, job_id=job.id, headers=headers, error=error)
+async def _task_of(new: NewJob, caller: Caller, request: Request) -> str:
+    """The task that would be submitted: its own, or that of the job that it copies."""
+    if new.task or new.copy_of is None:
+        return new.task
+    return (await state_of(request).engine.get(new.copy_of, owner=caller.sees)).task

@@ -7,6 +7,8 @@ from fastapi.responses import Response
 
 from app.api import describe
 from app.api.requests import state_of
+from app.api.security import caller_of
+from app.keys import ADMIN
 
 router = APIRouter(tags=["health"])
 
@@ -26,5 +28,6 @@ _HEADERS: Final = {
 )
 async def get_metrics(request: Request) -> Response:
     """Jobs by task and status, slots, how late the event loop is and how often it was blocked."""
+    caller_of(request, ADMIN)
     state = state_of(request)
     return Response(state.metrics_of(await state.engine.figures()), 200, _HEADERS)

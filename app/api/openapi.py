@@ -52,6 +52,7 @@ def openapi_of(app: FastAPI, registry: TaskRegistry) -> dict[str, Any]:
     _drop_framework_errors(document)
     _add_model(components, "Problem", schemas.Problem.model_json_schema(ref_template=_ref()))
     document["components"] |= describe.components()
+    document["security"] = [{}, *({name: []} for name in describe.SECURITY)]
     operation = document["paths"]["/jobs"]["post"]
     operation["requestBody"] = _request_body(registry, components)
     document["components"]["schemas"] = {

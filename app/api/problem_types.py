@@ -1,32 +1,12 @@
 """Every kind of problem there is: one table for the answers, the pages and the document."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
+
+from app.api.problem_type import CONNECTION_PROBLEMS, ProblemType
 
 _JOB: Final = {"job": "/jobs/0199d2a0-7b1c-7000-8f3e-2a41c07de512"}
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """A kind of problem: its slug, its status, what it means and what the caller can do.
-
-    `detail` and `members` are of an example, as one request might get it.
-    """
-
-    slug: str
-    status: int
-    title: str
-    meaning: str
-    remedy: str
-    detail: str
-    members: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def uri(self) -> str:
-        """Its identifier, which is also the path of its page."""
-        return f"/problems/{self.slug}"
 
 
 _TABLE: Final = (
@@ -177,10 +157,47 @@ _TABLE: Final = (
         _JOB,
     ),
     ProblemType(
+        "unauthorized",
+        401,
+        "An API key is missing or not valid",
+        "This server asks for an API key, and the request has none that it knows.",
+        "Send `Authorization: Bearer` and the key that `awaitd keys add` printed.",
+        "this server wants an API key, as Authorization: Bearer <key>",
+    ),
+    ProblemType(
+        "forbidden",
+        403,
+        "The API key is not for this",
+        "The key is known, but it was not made for what was asked; `scope` is what is missing.",
+        "Use another key, or have one made with that scope.",
+        "this key is for read, and not for cancel",
+        {"scope": "cancel"},
+    ),
+    ProblemType(
+        "rate-limited",
+        429,
+        "The owner of the key submits too often",
+        "More jobs came in a second than `limit`, the setting `AWAITD_OWNER_RATE`.",
+        "Submit again after `Retry-After`.",
+        "an owner may submit 10 jobs a second",
+        {"limit": 10},
+    ),
+    ProblemType(
+        "too-many-waiters",
+        429,
+        "Too many wait already",
+        "As many requests wait, or as many streams are open, as may: `limit`, the settings "
+        "`AWAITD_MAX_WAITERS` and `AWAITD_MAX_STREAMS`.",
+        "Ask again after `Retry-After`, or poll without `Prefer: wait`.",
+        "10000 requests wait and 10000 may: ask again later",
+        {"limit": 10_000},
+    ),
+    ProblemType(
         "queue-full",
         429,
         "The queue is full",
-        "As many jobs are pending as may be: `depth` of `limit`, the setting `AWAITD_MAX_PENDING`.",
+        "As many jobs are pending as may be: `depth` of `limit`, the setting `AWAITD_MAX_PENDING` "
+        "or, of one owner, `AWAITD_OWNER_MAX_PENDING`.",
         "Submit again after `Retry-After`.",
         "100000 jobs are pending and 100000 may be: wait for some to start",
         {"depth": 100_000, "limit": 100_000},
@@ -235,6 +252,7 @@ _TABLE: Final = (
         "Report it; a repeated request with the same `Idempotency-Key` is safe.",
         "the server could not answer; its log says why",
     ),
+    *CONNECTION_PROBLEMS,
 )
 
 PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType({p.slug: p for p in _TABLE})

@@ -60,7 +60,8 @@ router = APIRouter(tags=["problems"])
     "/problems/{slug}",
     operation_id="get_problem",
     summary="What a problem means and what to do",
-    responses=describe.answers(
+    openapi_extra=describe.OPEN,
+    responses=describe.open_answers(
         {200: Answer("The kind of problem.", schemas.ProblemType, ("problem-type",))}, "not-found"
     ),
 )

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from fastapi import Request
@@ -9,10 +11,27 @@ from starlette.requests import ClientDisconnect
 
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
+from app.api.rates import Rates
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
 from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
+from app.keys import Keys
+
+RETRY_AFTER: Final = 5
+"""Seconds until one who found no room may ask again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiLimits:
+    """What requests may ask for at most: bytes, seconds, and how many at once."""
+
+    max_body_size: int
+    max_wait: float
+    max_waiters: int
+    max_streams: int
+    rate_of_owner: float | None = None
+    """Submissions a second."""
 
 
 class ApiState:
@@ -22,16 +41,22 @@ class ApiState:
         self,
         engine: Engine,
         registry: TaskRegistry,
+        keys: Keys,
         metrics_of: Callable[[Figures], bytes],
-        *,
-        max_body_size: int,
-        max_wait: float,
+        limits: ApiLimits,
     ) -> None:
         self.engine = engine
         self.registry = registry
+        self.keys = keys
         self.metrics_of = metrics_of
-        self.max_body_size = max_body_size
-        self.max_wait = max_wait
+        self.limits = limits
+        self.rates = Rates(limits.rate_of_owner)
+        self.fingerprint_key = b""
+        """What makes fingerprints of submissions no guess; read when the service opens."""
+        self.waiters = 0
+        """How many requests wait for a job."""
+        self.streams = 0
+        """How many streams are open."""
 
 
 def state_of(request: Request) -> ApiState:
@@ -49,8 +74,23 @@ def root_of(request: Request) -> str:
 
 
 def preferences(request: Request) -> Preferences:
-    """What the caller prefers; a header may come on several lines."""
-    return preferences_of(request.headers.getlist("prefer"), state_of(request).max_wait)
+    """What the caller prefers; a header may come on several lines.
+
+    Raises `Problem` when the caller prefers to wait and as many wait as may.
+    """
+    state = state_of(request)
+    wanted = preferences_of(request.headers.getlist("prefer"), state.limits.max_wait)
+    if wanted.wait:
+        require_room(state.waiters, state.limits.max_waiters, "requests wait")
+    return wanted
+
+
+def require_room(taken: int, limit: int, what: str) -> None:
+    """Raise `Problem` when there are as many as there may be."""
+    if taken >= limit:
+        detail = f"{taken} {what} and {limit} may: ask again later"
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        raise Problem("too-many-waiters", detail, headers=headers, limit=limit)
 
 
 def job_id_in_path(job_id: str) -> UUID:
@@ -89,9 +129,11 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
 
     Raises `ClientDisconnect` when the caller is gone: the job goes on, its waiter does not.
     """
-    if job.done or not seconds:
+    state = state_of(request)
+    if job.done or not seconds or state.waiters >= state.limits.max_waiters:
         return job
-    engine = state_of(request).engine
+    state.waiters += 1
+    engine = state.engine
     change = asyncio.ensure_future(engine.wait(job.id, timeout=seconds, since=since))
     gone = asyncio.ensure_future(_disconnect(request))
     try:
@@ -100,6 +142,7 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
             raise ClientDisconnect
         return change.result()
     finally:
+        state.waiters -= 1
         change.cancel()
         gone.cancel()
 

@@ -141,7 +141,7 @@ class Problem(BaseModel):
     close: Annotated[list[str], Field(description="Names of tasks that come near.")] = []
     depth: Annotated[int, Field(description="How many jobs are pending.")] = 0
     size: Annotated[int, Field(description="How many bytes the store holds.")] = 0
-    limit: Annotated[int, Field(description="How many there may be.")] = 0
+    limit: Annotated[float, Field(description="How many there may be.")] = 0
 
 
 class ProblemType(BaseModel):

@@ -8,9 +8,11 @@ from fastapi.responses import Response
 from app.api import describe, schemas
 from app.api.describe import Answer
 from app.api.requests import require_known_query, state_of
+from app.api.security import caller_of
 from app.api.times import rfc3339
 from app.jobs.figures import Period, Quantiles
 from app.jobs.texts import to_json
+from app.keys import READ
 
 router = APIRouter(tags=["health"])
 
@@ -25,8 +27,9 @@ router = APIRouter(tags=["health"])
 )
 async def get_stats(request: Request) -> Response:
     """How many jobs there are, how many ended when and how long they took, what is free."""
+    caller = caller_of(request, READ)
     require_known_query(request)
-    figures = await state_of(request).engine.figures()
+    figures = await state_of(request).engine.figures(caller.sees)
     body = {
         "engine": figures.engine,
         "workers": figures.workers,

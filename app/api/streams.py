@@ -2,19 +2,23 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.api import describe
 from app.api.filters import REPEATABLE, filters_of
 from app.api.problems import Problem
 from app.api.render import job_json
-from app.api.requests import job_id_in_path, require_known_query, root_of, state_of
+from app.api.requests import require_known_query, require_room, root_of, state_of
+from app.api.security import Caller, caller_and_job, caller_of
 from app.api.times import rfc3339
 from app.jobs.events import EventKind, JobEvent, Watch
 from app.jobs.texts import to_json
+from app.keys import READ
 
 router = APIRouter(tags=["events"])
 
@@ -31,6 +35,7 @@ _HEADERS: Final = {
     summary="A job's life, as server-sent events",
     responses=describe.streaming(
         "invalid-parameter",
+        "too-many-waiters",
         "job-not-found",
         "job-expired",
         ends="The job has ended, and the caller has been told.",
@@ -42,13 +47,12 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
 
     The stream ends with the job. Resumed past that, the answer is 204, which stops a browser.
     """
+    caller, job = await caller_and_job(request, job_id, READ)
     require_known_query(request)
     since = _last_event_id(request)
-    engine = state_of(request).engine
-    job = await engine.get(job_id_in_path(job_id))
     if job.done and since is not None and since >= job.version:
         return Response(None, 204, _HEADERS)
-    return _stream(engine.watch(Watch(job_id=job.id, since=since)), request)
+    return _stream(Watch(job_id=job.id, since=since), request, caller)
 
 
 @router.get(
@@ -56,24 +60,45 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
     operation_id="get_events",
     response_class=StreamingResponse,
     summary="The life of all jobs, as server-sent events",
-    responses=describe.streaming("invalid-parameter"),
+    responses=describe.streaming("invalid-parameter", "too-many-waiters"),
     openapi_extra=describe.parameters(*REPEATABLE, "last_event_id"),
 )
 async def get_events(request: Request) -> Response:
     """The same for all jobs that match the filters, from now on or from `Last-Event-ID` on."""
+    caller = caller_of(request, READ)
     require_known_query(request, repeatable=REPEATABLE)
-    watch = Watch(query=filters_of(request), since=_last_event_id(request))
-    return _stream(state_of(request).engine.watch(watch), request)
+    query = replace(filters_of(request), owner=caller.sees)
+    return _stream(Watch(query=query, since=_last_event_id(request)), request, caller)
 
 
-def _stream(events: AsyncGenerator[JobEvent, None], request: Request) -> Response:
-    frames = _frames(events, root_of(request))
-    return StreamingResponse(frames, 200, _HEADERS, "text/event-stream")
+def _stream(watch: Watch, request: Request, caller: Caller) -> Response:
+    state = state_of(request)
+    require_room(state.streams, state.limits.max_streams, "streams are open")
+    frames = _frames(state.engine.watch(watch), request, caller)
+    return _Counted(frames, 200, _HEADERS, "text/event-stream")
 
 
-async def _frames(events: AsyncGenerator[JobEvent, None], root: str) -> AsyncIterator[bytes]:
+class _Counted(StreamingResponse):
+    """A stream that counts as open from its first byte to its end, however it ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = state_of(Request(scope))
+        state.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            state.streams -= 1
+
+
+async def _frames(
+    events: AsyncGenerator[JobEvent, None], request: Request, caller: Caller
+) -> AsyncIterator[bytes]:
+    """The events as text, for as long as the caller's key holds."""
+    keys, root = state_of(request).keys, root_of(request)
     async with contextlib.aclosing(events):
         async for event in events:
+            if not keys.still_allows(caller.key, READ):
+                return
             yield _frame(event, root)
 
 

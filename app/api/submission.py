@@ -20,11 +20,14 @@ from pydantic import (
 
 from app.api import patterns
 from app.api.problems import Problem
+from app.api.requests import state_of
+from app.api.security import Caller
 from app.api.times import require_rfc3339
 from app.jobs.admission import MAX_DELAY
 from app.jobs.errors import InvalidParams
 from app.jobs.models import NewJob
-from app.jobs.signature import param_errors, validate_json
+from app.jobs.param_errors import param_errors
+from app.jobs.signature import validate_json
 from app.jobs.texts import to_json
 
 Labels = Annotated[
@@ -112,7 +115,7 @@ class Submission(BaseModel):
     ]
 
 
-def new_job(body: bytes, parsed: dict[str, Any], request: Request) -> NewJob:
+def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Caller) -> NewJob:
     """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
     try:
         # From the bytes, for JSON has no dates: strict is stricter with Python's values.
@@ -131,8 +134,10 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request) -> NewJob:
         start_within=envelope.start_within,
         timeout=envelope.timeout,
         labels=envelope.labels,
+        owner=caller.owner,
+        copies_any=caller.sees is None,
         idempotency_key=key,
-        fingerprint=None if key is None else fingerprint(parsed),
+        fingerprint=None if key is None else _fingerprint(parsed, request),
         traceparent=_traceparent(request),
     )
 
@@ -149,10 +154,11 @@ def idempotency_key(request: Request) -> str | None:
     return key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
 
 
-def fingerprint(parsed: dict[str, Any]) -> bytes:
+def _fingerprint(parsed: dict[str, Any], request: Request) -> bytes:
     """What two bodies share when they are the same JSON, whatever the order of their keys."""
     canonical = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=16).digest()
+    key = state_of(request).fingerprint_key
+    return hashlib.blake2b(canonical.encode(), digest_size=16, key=key).digest()
 
 
 def _traceparent(request: Request) -> str | None:

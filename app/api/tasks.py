@@ -11,6 +11,7 @@ from app.api.describe import Answer
 from app.api.examples import example_of
 from app.api.problems import Problem
 from app.api.requests import require_known_query, state_of
+from app.api.security import caller_of
 from app.api.stats import quantiles
 from app.jobs.figures import TaskFigures
 from app.jobs.registry import Task
@@ -32,8 +33,9 @@ router = APIRouter(tags=["tasks"])
 )
 async def list_tasks(request: Request) -> Response:
     """What can be run: documentation, schemas, an example and limits of every task."""
+    caller = caller_of(request)
     require_known_query(request)
-    figures = (await state_of(request).engine.figures()).tasks
+    figures = (await state_of(request).engine.figures(caller.sees)).tasks
     items = [_task_members(task, figures) for task in state_of(request).registry]
     return Response(to_json({"items": items}), 200, media_type="application/json")
 
@@ -48,11 +50,12 @@ async def list_tasks(request: Request) -> Response:
 )
 async def get_task(name: str, request: Request) -> Response:
     """What one task does, takes and returns."""
+    caller = caller_of(request)
     require_known_query(request)
     task = state_of(request).registry.get(name)
     if task is None:
         raise Problem("not-found", "there is no such task; GET /tasks lists them")
-    figures = (await state_of(request).engine.figures()).tasks
+    figures = (await state_of(request).engine.figures(caller.sees)).tasks
     return Response(to_json(_task_members(task, figures)), 200, media_type="application/json")
 
 

@@ -6,24 +6,30 @@ from uuid import UUID
 
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.ids import created_at
-from app.jobs.models import Job, Millis, NewJob
+from app.jobs.models import Job, Json, Millis, NewJob
 from app.jobs.registry import Task
+from app.jobs.secrets import gaps, merged, pointer_of
 from app.scheduler import Status
 
 MAX_DELAY: Final = 10 * 366 * 86_400.0
 """Seconds that the start of a job can be put off: ten years."""
 
+_GONE: Final = (
+    "is secret: a copy has it only for the same task and owner, and until that job has ended; "
+    "send all params again"
+)
+
 
 def complete(new: NewJob, source: Job | None) -> NewJob:
     """The submission with the task and params of `source`, the job that it copies if it does.
 
-    Raises `InvalidParams`.
+    Raises `InvalidParams`, also when there are secrets that the copy may not have.
     """
     if source is None:
         if not new.task:
             raise InvalidParams([ParamError("/task", "Field required", "missing")])
         return new
-    params = source.params if new.params is None else new.params
+    params = _params_of(source, new) if new.params is None else new.params
     return replace(new, task=new.task or source.task, params=params)
 
 
@@ -40,6 +46,9 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
         errors += invalid.errors
     if errors:
         raise InvalidParams(errors)
+    secrets = None
+    if task.params.secrets is not None:
+        params, secrets = task.params.secrets.split(params)
     run_at = _run_at(new, min(now, created_at(job_id)))
     return Job(
         id=job_id,
@@ -47,6 +56,7 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
         status=Status.PENDING,
         version=version,
         params=params,
+        secrets=secrets,
         labels=new.labels,
         priority=task.options.priority if new.priority is None else new.priority,
         timeout=_timeout(new, task),
@@ -56,6 +66,16 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
         owner=new.owner,
         traceparent=new.traceparent,
     )
+
+
+def _params_of(source: Job, new: NewJob) -> Json:
+    is_alike = new.owner == source.owner and new.task in ("", source.task)
+    if source.secrets is not None and is_alike:
+        return merged(source.params, source.secrets)
+    if missing := gaps(source.params):
+        pointers = [pointer_of(("params", *path)) for path in missing]
+        raise InvalidParams([ParamError(pointer, _GONE, "secret_gone") for pointer in pointers])
+    return source.params
 
 
 def _errors_of(new: NewJob, task: Task) -> list[ParamError]:

@@ -32,8 +32,11 @@ class Engine(Protocol):
         `JobNotFound` or `JobExpired` when the job that it copies is not there.
         """
 
-    async def get(self, job_id: UUID) -> Job:
-        """The job as it was last committed; raises `JobNotFound` or `JobExpired`."""
+    async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
+        """The job as it was last committed; raises `JobNotFound` or `JobExpired`.
+
+        With an `owner`, anybody else's job is as one that is not there.
+        """
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first."""
@@ -69,8 +72,8 @@ class Engine(Protocol):
         It is gone once it is closed. Raises `StoreUnavailable`.
         """
 
-    async def figures(self) -> Figures:
-        """Counts, rates, durations and slots."""
+    async def figures(self, owner: str | None = None) -> Figures:
+        """Counts, rates and durations of an owner's jobs, or of everybody's, and slots."""
 
     def expected(self, job: Job) -> float | None:
         """Seconds until the job should end, by what earlier ones took; None if none is known."""

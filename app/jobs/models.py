@@ -68,6 +68,9 @@ class Job:
     version: int
     """Grows with every committed change, store-wide."""
     params: Json
+    """As submitted, with asterisks in the place of what is secret."""
+    secrets: Json | None = field(default=None, repr=False)
+    """What stands there, for the coroutine alone; None where it is not needed, or was forgotten."""
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     timeout: float | None = None
@@ -107,7 +110,7 @@ class NewJob:
 
     task: str = ""
     """May be empty in a copy, which then has its original's task, and its params likewise."""
-    params: Json | None = None
+    params: Json | None = field(default=None, repr=False)
     copy_of: UUID | None = None
     priority: int | None = None
     """None: the task's own."""
@@ -117,6 +120,8 @@ class NewJob:
     timeout: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
+    copies_any: bool = True
+    """Whether it may be a copy of any owner's job, rather than of its own owner's only."""
     idempotency_key: str | None = None
     fingerprint: bytes | None = None
     traceparent: str | None = None
@@ -140,6 +145,8 @@ class JobQuery:
 
     limit: int = 50
     before: UUID | None = None
+    owner: str | None = None
+    """Only this owner's jobs; None for everybody's."""
     statuses: tuple[Status, ...] = ()
     tasks: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()

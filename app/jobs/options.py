@@ -3,7 +3,7 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar, overload
 
@@ -35,6 +35,7 @@ class TaskOptions:
     max_running: int | None = None
     priority: int = 0
     example: Mapping[str, Any] | None = None
+    sensitive: Collection[str] = ()
 
     def __post_init__(self) -> None:
         for option, (holds, rule) in _RULES.items():
@@ -63,6 +64,7 @@ def task(
     max_running: int | None = None,
     priority: int = 0,
     example: Mapping[str, Any] | None = None,
+    sensitive: Collection[str] = (),
 ) -> Callable[[CoroutineFunction], CoroutineFunction]: ...
 
 
@@ -80,6 +82,8 @@ def task(function: CoroutineFunction | None = None, /, **options: Any) -> Any:
     - `max_running`: how many jobs of this task run at once; by default no limit of its own.
     - `priority`: of its jobs, higher first, where the submission names none; by default 0.
     - `example`: params that work, shown in the documentation.
+    - `sensitive`: the parameters that are secret, beside those of pydantic's secret types: nobody
+      is shown what a job was given, and it is forgotten when the job ends.
 
     Raises `ValueError` for a value out of range, and `TypeError` for an option there is not or
     when what it marks is no function.
@@ -112,6 +116,12 @@ def _is_function(value: object) -> bool:
     return callable(value) and not inspect.iscoroutinefunction(value)
 
 
+def _are_names(value: object) -> bool:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        return False
+    return all(isinstance(name, str) for name in value)
+
+
 def _are_exceptions(value: object) -> bool:
     classes = value if isinstance(value, tuple) else (value,)
     return all(isinstance(cls, type) and issubclass(cls, Exception) for cls in classes)
@@ -131,5 +141,6 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "a whole number, 1 or more, or None",
     ),
     "priority": (lambda v: _is_integer(v, least=-_INT32), "a whole number of 32 bits"),
+    "sensitive": (_are_names, "a tuple of parameter names"),
     "example": (lambda v: v is None or isinstance(v, Mapping), "the params by name, or None"),
 }

@@ -110,7 +110,7 @@ def task_from(function: Callable[..., Coroutine[Any, Any, Any]], options: TaskOp
     try:
         _require_name(name)
         _require_coroutine_function(function)
-        params = params_of(function)
+        params = params_of(function, options.sensitive)
         _require_example_fits(options, params)
         result = result_of(function)
     except BadSignature as error:

@@ -18,6 +18,7 @@ from app.jobs.errors import InvalidParams
 from app.jobs.models import ErrorType, Job, JobError, Json, Millis
 from app.jobs.registry import Task
 from app.jobs.retry import delay_after, is_retried
+from app.jobs.secrets import merged
 from app.jobs.signature import BadResult
 from app.jobs.texts import class_name, clipped, message_of, traceback_of
 from app.scheduler import BackgroundTask, BackgroundTaskScheduler, Step
@@ -59,6 +60,8 @@ class Limits:
     max_result_size: int
     now: Callable[[], Millis]
     random: Callable[[], float] = random.random
+    exception_text: bool = True
+    """Whether a job's error has what its exception says, or the exception's type alone."""
 
 
 class Attempt:
@@ -97,7 +100,8 @@ class Attempt:
         clock = asyncio.get_running_loop().time  # by which it times out, too
         context = JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout, clock)
         try:
-            arguments = self._task.arguments(job.params, context)
+            params = merged(job.params, job.secrets)
+            arguments = self._task.arguments(params, context)
         except InvalidParams as error:
             error_of_job = JobError(ErrorType.INVALID_PARAMS, clipped(str(error)))
             self._on_outcome(Outcome(step=Step.FAIL, error=error_of_job))
@@ -133,7 +137,7 @@ class Attempt:
         if exception is None:
             ended = self._encode(running.get_result())
         else:
-            ended = _Ended(raised=_error_of(exception), exception=exception)
+            ended = _Ended(raised=self._error_of(exception), exception=exception)
             self._log_exception(exception)
         self._on_outcome(self._classify(ended))
 
@@ -150,6 +154,11 @@ class Attempt:
             message = f"the result is {len(result)} bytes of JSON; the limit is {limit}"
             return _Ended(raised=JobError(ErrorType.BAD_RESULT, message))
         return _Ended(returned=result)
+
+    def _error_of(self, exception: BaseException) -> JobError:
+        name = class_name(exception)
+        message = message_of(exception) if self._limits.exception_text else name
+        return JobError(ErrorType.EXCEPTION, message, exception=name)
 
     def _classify(self, ended: "_Ended") -> Outcome:
         """How the attempt ended: by our own flag, else by what the coroutine did."""
@@ -187,7 +196,8 @@ class Attempt:
     def _log_exception(self, exception: BaseException) -> None:
         """A traceback goes to the server's log, never to a client."""
         job = self._job
-        log.warning("job %s (%s) raised\n%s", job.id, job.task, traceback_of(exception))
+        frames = traceback_of(exception, messages=self._limits.exception_text)
+        log.warning("job %s (%s) raised\n%s", job.id, job.task, frames)
 
 
 def crashed(job: Job, task: Task | None, limits: Limits) -> Outcome:
@@ -215,7 +225,3 @@ class _Ended:
     returned: Json | None = None
     raised: JobError | None = None
     exception: BaseException | None = None
-
-
-def _error_of(exception: BaseException) -> JobError:
-    return JobError(ErrorType.EXCEPTION, message_of(exception), exception=class_name(exception))

@@ -3,24 +3,25 @@
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
-from pydantic_core import CoreConfig, ErrorDetails, PydanticSerializationError, SchemaSerializer
+from pydantic.json_schema import JsonSchemaWarningKind
+from pydantic_core import CoreConfig, PydanticSerializationError, SchemaSerializer
 
 from app.jobs.context import JobContext
 from app.jobs.eager import holds_iterator
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.models import Json
-from app.jobs.texts import class_name, clipped, to_json
+from app.jobs.param_errors import param_errors, place_of
+from app.jobs.schema import SecretSchemas, names_secret
+from app.jobs.secrets import Secrets, pointer_of
+from app.jobs.texts import class_name, to_json
 
 M = TypeVar("M", bound=BaseModel)
-
-_MAX_ERRORS: Final = 50
 
 
 class BadSignature(Exception):
@@ -38,6 +39,10 @@ class Params:
     model: type[BaseModel]
     context_name: str | None
     """The parameter that takes the `JobContext`, if there is one."""
+    sensitive: frozenset[str] = frozenset()
+    """Parameters that are secret though their types are not."""
+    secrets: Secrets | None = None
+    """Where the secrets are; None when there can be none."""
 
     def parse(self, params: Json) -> dict[str, Any]:
         """The keyword arguments in a JSON object; raises `InvalidParams` with pointers.
@@ -47,18 +52,38 @@ class Params:
         try:
             parsed = validate_json(self.model, params, strict=True)
         except ValidationError as error:
-            raise InvalidParams(param_errors(error, "/params", _json_or_none(params))) from error
+            found = self._errors(error, _json_or_none(params))
+            raise InvalidParams(found) from self._cause(error)
         # A validator of the task's own may raise anything; a SystemExit would stop the whole loop.
         except BaseException as error:
             detail = f"could not be checked: {class_name(error)}"
-            raise InvalidParams([ParamError("/params", detail, "validator_failed")]) from error
+            found = [ParamError("/params", detail, "validator_failed")]
+            raise InvalidParams(found) from self._cause(error)
         # Defaults too, of which pydantic copies lists and dicts: no job sees what another added.
         fields = self.model.model_fields
         return {str(fields[name].alias): value for name, value in vars(parsed).items()}
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the params object."""
-        return self.model.model_json_schema(schema_generator=_SchemaGenerator)
+        """The JSON Schema of the params object, without any secret."""
+        schema = self.model.model_json_schema(schema_generator=_SchemaGenerator)
+        for name in self.sensitive:
+            schema["properties"][name]["writeOnly"] = True
+        Secrets(schema).mask_samples()
+        return schema
+
+    def masked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The params as they may be shown."""
+        return dict(params) if self.secrets is None else self.secrets.masked(dict(params))
+
+    def _cause(self, error: BaseException) -> BaseException | None:
+        """The error, unless its text, which a traceback would show, may have a secret."""
+        return error if self.secrets is None else None
+
+    def _errors(self, error: ValidationError, sent: Any) -> list[ParamError]:
+        if self.secrets is None:
+            return param_errors(error, "/params", sent)
+        places = [pointer_of(("params", *path)) for path in self.secrets.places(sent)]
+        return param_errors(error, "/params", sent, places)
 
 
 class Result:
@@ -97,8 +122,11 @@ class Result:
         return self._adapter.json_schema(mode="serialization", schema_generator=_SchemaGenerator)
 
 
-def params_of(function: Callable[..., Any]) -> Params:
-    """The params model of a coroutine function; raises `BadSignature`."""
+def params_of(function: Callable[..., Any], sensitive: Iterable[str] = ()) -> Params:
+    """The params model of a coroutine function; raises `BadSignature`.
+
+    Parameters of secret types are secret, and those named `sensitive`.
+    """
     hints = _hints_of(function)
     parameters = inspect.signature(function).parameters
     fields: dict[str, Any] = {}
@@ -113,7 +141,8 @@ def params_of(function: Callable[..., Any]) -> Params:
         else:
             raise BadSignature(f"both {context_name!r} and {name!r} are a JobContext")
     _require_takes(function, parameters)
-    return Params(_model_of(function.__name__, fields), context_name)
+    params = Params(_model_of(function.__name__, fields), context_name)
+    return _with_secrets(params, hints, frozenset(sensitive))
 
 
 def result_of(function: Callable[..., Any]) -> Result:
@@ -125,21 +154,6 @@ def result_of(function: Callable[..., Any]) -> Result:
     except Exception as error:
         raise BadSignature(f"no JSON can be made of what it returns: {_said(error)}") from error
     return result
-
-
-def param_errors(error: ValidationError, prefix: str, sent: Any = None) -> list[ParamError]:
-    """What pydantic found, with JSON pointers that begin with `prefix`; inputs are not echoed.
-
-    The pointers lead into `sent`, the JSON value that was checked.
-    """
-    found = error.errors(include_url=False, include_input=False)
-    errors = [
-        ParamError(clipped(prefix + _pointer(e["loc"], e["type"], sent)), _detail(e), e["type"])
-        for e in found[:_MAX_ERRORS]
-    ]
-    if more := len(found) - len(errors):
-        errors.append(ParamError(prefix, f"and {more} more errors", "too_many_errors"))
-    return errors
 
 
 def validate_json(model: type[M], text: Json, *, strict: bool | None = None) -> M:
@@ -158,7 +172,7 @@ def validate_json(model: type[M], text: Json, *, strict: bool | None = None) -> 
     )
 
 
-class _SchemaGenerator(GenerateJsonSchema):
+class _SchemaGenerator(SecretSchemas):
     """Leaves out a default that is no JSON, such as a sentinel or infinity, without a warning."""
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
@@ -226,28 +240,16 @@ def _field_of(parameter: inspect.Parameter) -> Any:
     return Field(default, alias=name, validation_alias=name, serialization_alias=name)
 
 
-def _detail(error: ErrorDetails) -> str:
-    if error["type"] == "union_tag_invalid":  # the one message that repeats what was sent
-        context = error["ctx"]
-        return f"{context['discriminator']} should be one of {context['expected_tags']}"
-    return clipped(error["msg"])
-
-
-def _pointer(location: tuple[str | int, ...], kind: str = "", sent: Any = None) -> str:
-    """The parts that lead somewhere in what was sent, and the last one of a missing member.
-
-    pydantic also names the member of a union that it tried, and `[key]` for the key itself.
-    """
-    parts, value = [], sent
-    for index, part in enumerate(location, start=1):
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            is_missing = index == len(location) and "missing" in kind
-            if sent is not None and not is_missing:
-                continue
-        parts.append(str(part))
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+def _with_secrets(params: Params, hints: Mapping[str, Any], sensitive: frozenset[str]) -> Params:
+    schema = params.schema()
+    members = schema.get("properties", {})
+    if unknown := sorted(sensitive - members.keys()):
+        raise BadSignature(f"sensitive names {unknown[0]!r}, which is no parameter")
+    # A validator of the task's own may stand in the place of pydantic's, and show no schema.
+    silent = {n for n, member in members.items() if not Secrets(member, schema)}
+    params = replace(params, sensitive=sensitive | {n for n in silent if names_secret(hints[n])})
+    secrets = Secrets(params.schema())
+    return replace(params, secrets=secrets) if secrets else params
 
 
 def _number(text: str) -> float:
@@ -264,7 +266,7 @@ def _json_or_none(text: Json) -> Any:
 
 def _first_line_of(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    where = _pointer(first["loc"])
+    where = place_of(first["loc"])
     return f"the result is not of the declared type: {where + ': ' if where else ''}{first['msg']}"
 
 

@@ -4,6 +4,7 @@ import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -21,6 +22,7 @@ from playwright.sync_api import (
 )
 
 from app.api import docs
+from app.keys import KeyFile
 from tests.support.server import Server
 
 pytestmark = pytest.mark.browser
@@ -160,3 +162,25 @@ def test_endless_streams_show_their_beginning(endless: str, visit: Callable[[str
     """An executed stream that never ends shows what it sent in its first seconds."""
     answer = execute(visit(endless).operation("events", "get_events"))
     expect(answer.locator(".highlight-code")).to_contain_text("the first of many", timeout=10_000)
+
+
+def test_authorize(
+    start_server: Callable[..., Server], tmp_path: Path, visit: Callable[[str], Visit]
+) -> None:
+    """With a key in Authorize every operation is asked with it, streams too."""
+    key = KeyFile(tmp_path / "data").add("anna")
+    server = start_server()
+    look = visit(server.url)
+    listing = look.operation("jobs", "list_jobs")
+    look.page.locator(".auth-wrapper .authorize").click()
+    dialog = look.page.locator(".auth-container")
+    dialog.locator("input").fill(key)
+    dialog.get_by_role("button", name="Apply credentials").click()
+    look.page.locator(".btn-done").click()
+    expect(execute(listing).locator(".response-col_status")).to_have_text("200")
+    look.page.locator("#operations-jobs-list_jobs .opblock-summary").first.click()
+    stream = look.page.locator("#operations-events-get_events")
+    stream.locator(".opblock-summary").click()
+    answer = execute(stream)
+    expect(answer.locator(".response-col_status")).to_have_text("200", timeout=10_000)
+    expect(answer.locator(".highlight-code")).to_contain_text("id:")

@@ -43,12 +43,13 @@ def test_settings_do_not_change() -> None:
 )
 def test_loopback_needs_no_leave(host: str) -> None:
     """Loopback, in any spelling, can be served without keys."""
-    assert Settings(host=host).host == host
+    Settings(host=host).require_safe_address(keys_in_use=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "127.0.0.1.nip.io"])
 def test_any_other_address_does(host: str) -> None:
-    """Everybody else's way in needs AWAITD_INSECURE."""
-    with pytest.raises(ValidationError, match="AWAITD_INSECURE=true"):
-        Settings(host=host)
-    assert Settings(host=host, insecure=True).host == host
+    """Everybody else's way in needs keys, or AWAITD_INSECURE."""
+    with pytest.raises(BadSettings, match=r"awaitd keys add.*AWAITD_INSECURE=true"):
+        Settings(host=host).require_safe_address(keys_in_use=False)
+    Settings(host=host).require_safe_address(keys_in_use=True)
+    Settings(host=host, insecure=True).require_safe_address(keys_in_use=False)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from app.jobs import JobContext, task
 from app.jobs.models import NewJob
 from app.jobs.options import options_of
@@ -27,6 +29,8 @@ class Puppets:
     def __init__(self) -> None:
         self.started: list[str] = []
         """The names, in the order of their first steps."""
+        self.told: list[str] = []
+        """The secrets that coroutines were given, in the order of their first steps."""
         self.cancels: Counter[str] = Counter()
         """How often `CancelledError` came to each."""
         self.peak: Counter[str] = Counter()
@@ -124,6 +128,13 @@ class Puppets:
         job.log("a line")
         job.progress(0.25, "a quarter")
         return await self._act("talk", name, job)
+
+    @task(retries=1, backoff=0, sensitive=("pin",))
+    async def guarded(
+        self, name: str, password: SecretStr, pin: str = "", *, job: JobContext
+    ) -> Any:
+        self.told.append(password.get_secret_value() + pin)
+        return await self._act("guarded", name, job)
 
     @task(retries=1, backoff=lambda attempt: 0.2)
     async def talk_again(self, name: str, *, job: JobContext) -> Any:

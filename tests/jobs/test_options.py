@@ -40,6 +40,7 @@ def test_options_are_given_by_keyword() -> None:
         "max_running": 1,
         "priority": -1,
         "example": {"number": 4},
+        "sensitive": ("number",),
     }
     assert options_of(task(**options)(double)) == TaskOptions(**options)
 
@@ -115,6 +116,9 @@ def test_the_mark_passes_to_a_wrapper() -> None:
         ("priority", None),
         ("example", [1]),
         ("example", "{}"),
+        ("sensitive", "password"),
+        ("sensitive", (1,)),
+        ("sensitive", 5),
     ],
 )
 def test_an_option_out_of_range_is_refused(option: str, value: Any) -> None:
@@ -137,6 +141,7 @@ def test_an_option_out_of_range_is_refused(option: str, value: Any) -> None:
         ("priority", (1 << 31) - 1),
         ("priority", -(1 << 31)),
         ("example", {}),
+        ("sensitive", []),
     ],
 )
 def test_an_option_at_the_edge_of_its_range_is_taken(option: str, value: Any) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationError
 
 from app.jobs.errors import InvalidParams, ParamError
-from app.jobs.signature import param_errors, params_of
+from app.jobs.param_errors import param_errors
+from app.jobs.signature import params_of
 
 
 class Cat(BaseModel):

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -11,7 +11,12 @@ from starlette.types import ASGIApp
 
 
 @contextmanager
-def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[httpx.Client]:
+def serving(
+    app: ASGIApp,
+    *,
+    root_path: str = "",
+    prepare: Callable[[socket.socket], None] = lambda listener: None,
+) -> Iterator[httpx.Client]:
     """A client of the app while the block runs, as behind a proxy that takes `root_path` away."""
     config = uvicorn.Config(
         app,
@@ -22,6 +27,7 @@ def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[httpx.Client]:
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        prepare(listener)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

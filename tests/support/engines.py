@@ -33,7 +33,7 @@ class RefusingEngine:
     async def submit(self, new: NewJob) -> Submitted:
         self._refuse()
 
-    async def get(self, job_id: UUID) -> Job:
+    async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         self._refuse()
 
     async def list(self, query: JobQuery) -> Page[Job]:
@@ -57,7 +57,7 @@ class RefusingEngine:
     async def backup(self) -> BinaryIO:
         self._refuse()
 
-    async def figures(self) -> Figures:
+    async def figures(self, owner: str | None = None) -> Figures:
         self._refuse()
 
     def expected(self, job: Job) -> float | None:
@@ -87,7 +87,7 @@ class EndlessEngine(RefusingEngine):
     async def submit(self, new: NewJob) -> Submitted:
         return Submitted(self.job)
 
-    async def get(self, job_id: UUID) -> Job:
+    async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         return self.job
 
     async def list(self, query: JobQuery) -> Page[Job]:

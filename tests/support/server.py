@@ -25,6 +25,9 @@ SUSPICIOUS = re.compile(
 class Server:
     """One `awaitd serve` on a free port. Started and stopped by `with`; restarted by `start`."""
 
+    inside: Sequence[str] = ()
+    """A command that runs the server, as its last arguments."""
+
     def __init__(
         self,
         folder: Path,
@@ -49,7 +52,7 @@ class Server:
         """Start it and return once it listens; raises `AssertionError` with what it printed."""
         with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
-                [*self.command, "-m", "app", "serve"],
+                [*self.inside, *self.command, "-m", "app", "serve"],
                 cwd=self.folder,
                 env=environment(AWAITD_DATA_DIR=str(self.folder / "data"), **self.settings),
                 stdout=subprocess.PIPE,

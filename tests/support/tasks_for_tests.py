@@ -174,3 +174,11 @@ async def write_lines(count: int, *, job: JobContext) -> None:
     """Writes so many log lines."""
     for number in range(count):
         job.log(f"line {number}")
+
+
+@task
+async def talk_and_end(*, job: JobContext) -> None:
+    """Says something, and has ended a moment later."""
+    job.log("a line")
+    job.progress(0.5, "half way")
+    await asyncio.sleep(0.1)

@@ -1,16 +1,16 @@
 """Every change of the journal, each one conditional on what the row says when it is made."""
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
 from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, error_text, job_of
 from app.jobs.ids import halves
-from app.jobs.models import Job, JobError, Millis
+from app.jobs.models import Job, JobError, Json, Millis
 from app.jobs.runner import Outcome
 from app.scheduler import Status, Step
 from app.scheduler.states import after
@@ -32,12 +32,15 @@ class Insert:
     labels: Mapping[str, str]
     key: str | None
     fingerprint: bytes | None
+    secrets: Json | None = None
 
     def run(self, db: apsw.Connection) -> Status:
         """Gives the job's status."""
         db.execute(_INSERT, (*self.row, self.key, self.fingerprint))
         for name, value in self.labels.items():
             db.execute("INSERT INTO labels VALUES (?, ?, ?)", (name, value, self.row[0]))
+        if self.secrets is not None:
+            keep(db, self.row[0], self.secrets)
         return STATUSES[self.row[3]]
 
     def happened(self, db: apsw.Connection) -> Status | None:
@@ -66,16 +69,12 @@ class Start:
                 *(high, low, _PENDING, self.attempt - 1),
             ),
         )
-        return _job_in(changed)
+        return _job_in(db, changed)
 
     def happened(self, db: apsw.Connection) -> Job | None:
         """Gives the job if it started."""
-        return _job_in(
-            db.execute(
-                f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ? AND version >= ?",
-                (*halves(self.job_id), self.version),
-            )
-        )
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ? AND version >= ?"
+        return _job_in(db, db.execute(sql, (*halves(self.job_id), self.version)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,7 @@ class Finish:
                 halves(self.job_id)[0],
             ),
         )
+        scrub(db, halves(self.job_id)[0])
         return status
 
 
@@ -169,7 +169,10 @@ class Fail:
                 *(*halves(self.job_id), _PENDING),
             ),
         )
-        return _status_in(changed)
+        status = _status_in(changed)
+        if status is not None:
+            scrub(db, halves(self.job_id)[0])
+        return status
 
     def happened(self, db: apsw.Connection) -> Status | None:
         """Gives failed if it was written."""
@@ -222,6 +225,7 @@ class RequestCancel:
         ended_at = None
         if status is Status.PENDING:
             status, ended_at = after(status, Step.CANCEL), self.at
+            scrub(db, halves(self.job_id)[0])
         db.execute(
             "UPDATE jobs SET version = ?, status = ?, cancel_requested_at = ?, finished_at = ? "
             "WHERE high = ?",
@@ -230,63 +234,15 @@ class RequestCancel:
         return Cancelled(status)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveExpired:
-    """Finished jobs that ended before `before` leave the journal, the earliest ended first.
-
-    Jobs that ended after `now` did so before the clock was set back: they hold up no others.
-    """
-
-    before: Millis
-    now: Millis
-    limit: int
-    _due: list[Row] = field(default_factory=list, init=False)
-
-    def run(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int]:
-        """Gives how many were removed; fewer than `limit` in all means that none is left."""
-        earliest: Any = db.execute(
-            "SELECT high, version, finished_at, task, status FROM jobs INDEXED BY jobs_finished "
-            "WHERE status > 1 AND finished_at <= ? ORDER BY version LIMIT ?",
-            (self.now, self.limit),
-        ).fetchall()
-        self._due[:] = due = [row for row in earliest if row[2] < self.before]
-        for high, *_ in due:
-            db.execute(
-                "DELETE FROM labels WHERE high = ? AND (name, value) IN (SELECT key, value "
-                "FROM json_each((SELECT labels FROM jobs WHERE high = ?)))",
-                (high, high),
-            )
-            db.execute("DELETE FROM attempts WHERE high = ?", (high,))
-            db.execute("DELETE FROM logs WHERE high = ?", (high,))
-            db.execute("DELETE FROM jobs WHERE high = ?", (high,))
-        if due:
-            db.execute(
-                "UPDATE marks SET newest_removed = max(newest_removed, ?), "
-                "last_version = max(last_version, ?)",
-                (max(row[0] for row in due), max(row[1] for row in due)),
-            )
-        return self._removed()
-
-    def happened(self, db: apsw.Connection) -> Mapping[tuple[str, Status], int] | None:
-        """Gives how many were removed if they were: all of them are gone, or none is."""
-        if not self._due:
-            return None
-        left = db.execute("SELECT 1 FROM jobs WHERE high = ?", self._due[0][:1]).fetchone()
-        return self._removed() if left is None else None
-
-    def _removed(self) -> Mapping[tuple[str, Status], int]:
-        return Counter((task, STATUSES[code]) for *_, task, code in self._due)
-
-
 def _status_in(changed: apsw.Cursor) -> Status | None:
     row = changed.fetchone()
     return None if row is None else STATUSES[row[0]]
 
 
-def _job_in(found: apsw.Cursor) -> Job | None:
-    """The job of a row, without its earlier attempts."""
+def _job_in(db: apsw.Connection, found: apsw.Cursor) -> Job | None:
+    """The job of a row with its secrets, without its earlier attempts."""
     row = found.fetchone()
-    return None if row is None else job_of(row)
+    return None if row is None else with_secrets(db, job_of(row))
 
 
 def _status_since(db: apsw.Connection, job_id: UUID, version: int) -> Status | None:

@@ -23,9 +23,12 @@ class EmbeddedConfig:
     folder: Path
     max_running: int = 1_000
     max_pending: int = 100_000
+    max_running_of_owner: int | None = None
+    max_pending_of_owner: int | None = None
     max_store_size: int | None = None
     retention: float = 86_400.0
     max_result_size: int = 1 << 20
+    exception_text: bool = True
     shutdown_grace: float = 8.0
     cancel_grace: float = 1.0
     lock_wait: float = 0.0

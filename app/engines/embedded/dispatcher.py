@@ -16,7 +16,7 @@ from uuid import UUID
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledger
+from app.engines.embedded.ledger import Ledgers
 from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
 from app.jobs.errors import StoreUnavailable
@@ -40,7 +40,7 @@ class Dispatcher:
         journal: Journal,
         config: EmbeddedConfig,
         feed: Feed,
-        ledger: Ledger,
+        ledger: Ledgers,
     ) -> None:
         self._registry = registry
         self._journal = journal
@@ -49,11 +49,14 @@ class Dispatcher:
         self._ledger = ledger
         self._speech = Speech(config.now, feed.spoke)
         self._limits = Limits(
-            max_result_size=config.max_result_size, now=config.now, random=config.random.random
+            max_result_size=config.max_result_size,
+            now=config.now,
+            random=config.random.random,
+            exception_text=config.exception_text,
         )
         self._unknown_after: Millis = round(config.unknown_task_after * 1000)
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
-        self._queue = ReadyQueue(config.max_running, limits)
+        self._queue = ReadyQueue(config.max_running, limits, config.max_running_of_owner)
         # Graceful endings are ours to tell apart: at its own close the scheduler only cancels.
         self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
         self._live: dict[UUID, LiveJob] = {}
@@ -68,6 +71,10 @@ class Dispatcher:
     def pending(self) -> int:
         """How many jobs wait: for a slot, for their time, for their task to come back."""
         return len(self._queue) + len(self._unknown)
+
+    def pending_of(self, owner: str | None) -> int:
+        """How many jobs of an owner wait, those whose task is gone left out of account."""
+        return self._queue.waiting_by(owner)
 
     @property
     def running(self) -> int:
@@ -99,13 +106,12 @@ class Dispatcher:
     def take_slot(self, job: Job) -> bool:
         """Take a slot for a new job, if it can start at once and overtakes nobody."""
         now = self._now()
-        return (
-            job.run_at <= now and not self._queue.has_due(now) and self._queue.take_slot(job.task)
-        )
+        overtakes = job.run_at > now or self._queue.has_due(now)
+        return not overtakes and self._queue.take_slot(job.task, job.owner)
 
     def release_slot(self, job: Job) -> None:
         """Give back the slot of a job that was not accepted after all."""
-        self._slot_free(job.task)
+        self._slot_free(job)
 
     def queue(self, job: Job) -> None:
         """A pending job of the journal; `dispatch` starts it in its turn."""
@@ -141,7 +147,7 @@ class Dispatcher:
         """A cancel is on record: the job has ended with it, or its coroutine is to stop."""
         live = self._live.get(job_id)
         if live is not None and status.finished:
-            self._ledger.moved(live.task, Status.PENDING, status)
+            self._ledger.moved(live, Status.PENDING, status)
             self._forget(live)
         elif live is not None and live.attempt is not None:
             live.attempt.interrupt(Interruption.CANCEL)
@@ -183,10 +189,10 @@ class Dispatcher:
 
     def _started(self, live: LiveJob, job: Job | None) -> None:
         if job is None:  # a cancel was quicker
-            self._slot_free(live.task)
+            self._slot_free(live)
             return
         live.start_by = None
-        self._ledger.moved(live.task, Status.PENDING, Status.RUNNING)
+        self._ledger.moved(live, Status.PENDING, Status.RUNNING)
         self._feed.changed(live.id)
         self._begin(live, job)
 
@@ -215,14 +221,14 @@ class Dispatcher:
     def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
         live.attempt = None
         if status is not None:
-            self._ledger.moved(live.task, Status.RUNNING, status, live.started_at)
+            self._ledger.moved(live, Status.RUNNING, status, live.started_at)
         if status is Status.PENDING and outcome.retry_at is not None:
             live.run_at = outcome.retry_at
             self._queue.push(live, self._now())
         else:
             self._forget(live)
         self._feed.changed(live.id)
-        self._slot_free(live.task)
+        self._slot_free(live)
 
     def _fail(self, live: LiveJob, kind: ErrorType, message: str) -> None:
         failed = partial(self._failed, live)
@@ -230,7 +236,7 @@ class Dispatcher:
 
     def _failed(self, live: LiveJob, status: Status | None) -> None:
         if status is not None:
-            self._ledger.moved(live.task, Status.PENDING, status)
+            self._ledger.moved(live, Status.PENDING, status)
         self._forget(live)
         self._feed.changed(live.id)
 
@@ -239,8 +245,8 @@ class Dispatcher:
         self._unknown.pop(live.id, None)
         self._live.pop(live.id, None)
 
-    def _slot_free(self, task: str) -> None:
-        self._queue.release_slot(task)
+    def _slot_free(self, job: Job | LiveJob) -> None:
+        self._queue.release_slot(job.task, job.owner)
         if self._idle is not None and not self._queue.running and not self._idle.done():
             self._idle.set_result(None)
         self.dispatch()

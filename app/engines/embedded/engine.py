@@ -1,6 +1,7 @@
 """The embedded engine: scheduler and journal in one process, under one lock."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
@@ -15,8 +16,9 @@ from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledger
+from app.engines.embedded.ledger import Ledgers
 from app.engines.embedded.reader import Reader
+from app.engines.embedded.rows import Kind
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import Watching
 from app.jobs.errors import (
@@ -48,7 +50,7 @@ class EmbeddedEngine:
         retention = round(config.retention * 1000)
         self._journal = Journal(config.folder, retention, config.make_writer)
         self._feed = Feed()
-        self._ledger = Ledger(config.now)
+        self._ledger = Ledgers(config.now)
         self._dispatcher = Dispatcher(registry, self._journal, config, self._feed, self._ledger)
         self._submissions = Submissions(
             registry, self._journal, self._dispatcher, self._ledger, config
@@ -101,9 +103,9 @@ class EmbeddedEngine:
             raise ShuttingDown
         return Submitted(await self._submissions.accept(new))
 
-    async def get(self, job_id: UUID) -> Job:
+    async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         """The job as it was last committed, with the progress of its running attempt."""
-        return self._with_progress(self._journal.reader.require(job_id))
+        return self._with_progress(self._journal.reader.require(job_id, owner))
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first."""
@@ -158,22 +160,23 @@ class EmbeddedEngine:
         """A consistent copy of the journal, gone once it is closed."""
         return await self._journal.backups.make()
 
-    async def figures(self) -> Figures:
-        """Counts, rates, durations and slots."""
+    async def figures(self, owner: str | None = None) -> Figures:
+        """Counts, rates and durations of an owner's jobs, or of everybody's, and slots."""
+        ledger = self._ledger.of(owner)
         return Figures(
             engine="embedded",
             workers=1,
             since=self._ledger.since,
-            jobs=self._ledger.jobs(),
+            jobs=ledger.jobs(),
             slots=self._dispatcher.slots,
             slots_taken=self._dispatcher.running,
-            oldest_pending=self._journal.reader.oldest_pending(),
+            oldest_pending=self._journal.reader.oldest_pending(owner),
             loop_lag=self._loop_lag,
             loop_blocked=self._watchdog.times,
             loop_blocked_seconds=self._watchdog.seconds,
-            minutes=self._ledger.minutes(),
-            quarter_hours=self._ledger.quarter_hours(),
-            tasks=self._ledger.tasks(),
+            minutes=ledger.minutes(),
+            quarter_hours=ledger.quarter_hours(),
+            tasks=ledger.tasks(),
         )
 
     def expected(self, job: Job) -> float | None:
@@ -249,7 +252,7 @@ class EmbeddedEngine:
     ) -> None:
         done.set_result(None)
         if status is not None:
-            self._ledger.moved(job.task, Status.RUNNING, status, job.started_at)
+            self._ledger.moved(job, Status.RUNNING, status, job.started_at)
         self._feed.changed(job.id)
         if status is Status.PENDING and outcome.retry_at is not None:
             self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
@@ -259,6 +262,8 @@ class EmbeddedEngine:
         while True:
             await self._rest()
             self._dispatcher.fail_unknown()
+            with contextlib.suppress(StoreUnavailable):  # the next round tries again
+                await self._journal.forget_scrubbed()
             while sum((await self._remove_expired()).values()) == _REMOVE_AT_ONCE:
                 pass
 
@@ -269,8 +274,8 @@ class EmbeddedEngine:
         await asyncio.sleep(self._config.housekeeping_every)
         self._loop_lag = round(max(0.0, loop.time() - due), 4)
 
-    async def _remove_expired(self) -> Mapping[tuple[str, Status], int]:
-        done: asyncio.Future[Mapping[tuple[str, Status], int]]
+    async def _remove_expired(self) -> Mapping[Kind, int]:
+        done: asyncio.Future[Mapping[Kind, int]]
         done = asyncio.get_running_loop().create_future()
         now, refused = self._config.now(), partial(refuse, done)
         then = partial(self._removed, done)
@@ -282,8 +287,8 @@ class EmbeddedEngine:
 
     def _removed(
         self,
-        done: asyncio.Future[Mapping[tuple[str, Status], int]],
-        gone: Mapping[tuple[str, Status], int],
+        done: asyncio.Future[Mapping[Kind, int]],
+        gone: Mapping[Kind, int],
     ) -> None:
         self._ledger.removed(gone)  # also when the answer comes too late for who waited for it
         done.set_result(gone)

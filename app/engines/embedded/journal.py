@@ -19,16 +19,17 @@ from app.engines.embedded.changes import (
     Fail,
     Finish,
     Insert,
-    RemoveExpired,
     RequestCancel,
     Start,
 )
 from app.engines.embedded.commit import Change, Write
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
+from app.engines.embedded.expiry import RemoveExpired
+from app.engines.embedded.kept_secrets import empty_log
 from app.engines.embedded.lock import FolderLock
 from app.engines.embedded.migrations import NewerSchema, migrate
 from app.engines.embedded.reader import Reader
-from app.engines.embedded.rows import lines_text, row_of
+from app.engines.embedded.rows import Kind, lines_text, row_of
 from app.engines.embedded.writer import JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.events import LogLine
@@ -68,6 +69,8 @@ class Journal:
         self._inode: int | None = None
         self._writer: JournalWriter | None = None
         self._version = 0
+        self._forgotten = 0
+        """How many scrubs SQLite's log has nothing of."""
         self.newest_id = 0
         """The upper half of the newest id that was in the journal when it was opened."""
 
@@ -129,7 +132,7 @@ class Journal:
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue a new job."""
-        change = Insert(job.id, row_of(job), job.labels, key, fingerprint)
+        change = Insert(job.id, row_of(job), job.labels, key, fingerprint, job.secrets)
         self._put(change, then, refused)
 
     def start(
@@ -172,11 +175,27 @@ class Journal:
         self,
         now: Millis,
         limit: int,
-        then: Callable[[Mapping[tuple[str, Status], int]], None],
+        then: Callable[[Mapping[Kind, int]], None],
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue the removal of up to `limit` jobs past their retention; `then` gets how many."""
         self._put(RemoveExpired(now - self._retention, now, limit), then, refused)
+
+    async def forget_scrubbed(self) -> None:
+        """Empty SQLite's log, if jobs have ended of which it may still have the secrets.
+
+        What is in the way, such as a backup, puts it off until the next call.
+        Raises `StoreUnavailable`.
+        """
+        scrubs = self.reader.scrubs()
+        if scrubs == self._forgotten:
+            return
+        emptying = asyncio.ensure_future(asyncio.to_thread(empty_log, self._connect))
+        try:
+            if await asyncio.shield(emptying):
+                self._forgotten = scrubs
+        finally:
+            await asyncio.wait((emptying,))  # no thread can be cancelled
 
     def next_version(self) -> int:
         """The next change number; numbers are given in the order in which changes are made."""

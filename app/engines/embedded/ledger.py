@@ -5,9 +5,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from app.engines.embedded.live import LiveJob
 from app.engines.embedded.reader import Reader
+from app.engines.embedded.rows import Kind
 from app.jobs.figures import Period, Quantiles, TaskFigures
-from app.jobs.models import Millis
+from app.jobs.models import Job, Millis
 from app.scheduler import Status
 
 MINUTE: Final = 60_000
@@ -114,12 +116,14 @@ class Ledger:
         self._quarters = Series(QUARTER, QUARTERS)
 
     def load(self, reader: Reader, tasks: Iterable[str]) -> None:
-        """Begin with what the journal holds."""
-        for (task, status), count in reader.counts().items():
-            self._jobs[task][status] = count
+        """Begin with the durations that the journal holds."""
         for task in tasks:
             for duration in reader.durations(task, REMEMBERED):
                 self._durations[task].add(duration)
+
+    def counted(self, task: str, status: Status, change: int) -> None:
+        """There are so many more jobs of a status."""
+        self._jobs[task][status] += change
 
     def moved(
         self, task: str, before: Status | None, after: Status, started_at: Millis | None = None
@@ -134,11 +138,6 @@ class Ledger:
         counts[after] += 1
         if after.finished:
             self._ended(task, after, started_at)
-
-    def removed(self, gone: Mapping[tuple[str, Status], int]) -> None:
-        """Finished jobs have left the journal."""
-        for (task, status), count in gone.items():
-            self._jobs[task][status] -= count
 
     def jobs(self) -> dict[Status, int]:
         """How many jobs there are by status."""
@@ -171,3 +170,55 @@ class Ledger:
             self._durations[task].add(duration)
         self._minutes.add(status, duration, now)
         self._quarters.add(status, duration, now)
+
+
+class Ledgers:
+    """A ledger of all jobs, and one for each owner's own."""
+
+    def __init__(self, now: Callable[[], Millis]) -> None:
+        self._now = now
+        self._all = Ledger(now)
+        self._own: dict[str, Ledger] = {}
+        self.since = self._all.since
+        """Since when ends are counted."""
+
+    def load(self, reader: Reader, tasks: Iterable[str]) -> None:
+        """Begin with what the journal holds."""
+        self._all.load(reader, tasks)
+        for (owner, task, status), count in reader.counts().items():
+            self.of(owner).counted(task, status, count)
+
+    def of(self, owner: str | None) -> Ledger:
+        """The ledger of an owner's jobs; None for all."""
+        if owner is None:
+            return self._all
+        if owner not in self._own:
+            self._own[owner] = Ledger(self._now)
+        return self._own[owner]
+
+    def median(self, task: str) -> float | None:
+        """The seconds that half of the task's completed attempts stayed below."""
+        return self._all.median(task)
+
+    def moved(
+        self,
+        job: Job | LiveJob,
+        before: Status | None,
+        after: Status,
+        started_at: Millis | None = None,
+    ) -> None:
+        """A job has a new status: `before` is None for a new one.
+
+        `started_at` is that of the attempt with which it ended, if there was one.
+        """
+        for ledger in self._concerned(job.owner):
+            ledger.moved(job.task, before, after, started_at)
+
+    def removed(self, gone: Mapping[Kind, int]) -> None:
+        """Finished jobs have left the journal."""
+        for (owner, task, status), count in gone.items():
+            for ledger in self._concerned(owner):
+                ledger.counted(task, status, -count)
+
+    def _concerned(self, owner: str | None) -> tuple[Ledger, ...]:
+        return (self._all,) if owner is None else (self._all, self.of(owner))

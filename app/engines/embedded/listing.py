@@ -26,6 +26,10 @@ _RANGE: Final = "high < ? AND high >= ? ORDER BY high DESC"
 PLAIN: Final = f"SELECT high FROM jobs WHERE {_RANGE}"
 BY_STATUS: Final = f"SELECT high FROM jobs WHERE status = ? AND {_RANGE}"
 BY_TASK: Final = f"SELECT high FROM jobs WHERE task = ? AND status = ? AND {_RANGE}"
+OWN_BY_STATUS: Final = f"SELECT high FROM jobs WHERE owner = ? AND status = ? AND {_RANGE}"
+OWN_BY_TASK: Final = (
+    f"SELECT high FROM jobs WHERE owner = ? AND task = ? AND status = ? AND {_RANGE}"
+)
 BY_LABEL: Final = f"SELECT high FROM labels WHERE name = ? AND value = ? AND {_RANGE}"
 
 
@@ -57,11 +61,21 @@ def _sources(query: JobQuery) -> Iterable[tuple[str, tuple[str | int, ...]]]:
     codes = [CODES[status] for status in query.statuses]
     if query.labels:
         return [(BY_LABEL, query.labels[0])]
+    if query.owner is not None:
+        return _own_sources(query.owner, query.tasks, codes or range(len(STATUSES)))
     if query.tasks:
         return [(BY_TASK, pair) for pair in product(query.tasks, codes or range(len(STATUSES)))]
     if codes:
         return [(BY_STATUS, (code,)) for code in codes]
     return [(PLAIN, ())]
+
+
+def _own_sources(
+    owner: str, tasks: Iterable[str], codes: Iterable[int]
+) -> Iterable[tuple[str, tuple[str | int, ...]]]:
+    if tasks:
+        return [(OWN_BY_TASK, (owner, *pair)) for pair in product(tasks, codes)]
+    return [(OWN_BY_STATUS, (owner, code)) for code in codes]
 
 
 def _range(query: JobQuery) -> tuple[int, int]:
@@ -85,10 +99,12 @@ def _matches(db: apsw.Connection, key: int, query: JobQuery) -> bool:
     """The filters beside the one whose index the key came from: only labels leave any."""
     if not query.labels:
         return True
-    rows: Any = db.execute("SELECT status, task FROM jobs WHERE high = ?", (key,)).fetchall()
-    for code, task in rows:
+    sql = "SELECT status, task, owner FROM jobs WHERE high = ?"
+    rows: Any = db.execute(sql, (key,)).fetchall()
+    for code, task, owner in rows:
         return (
-            (not query.statuses or STATUSES[code] in query.statuses)
+            query.owner in (None, owner)
+            and (not query.statuses or STATUSES[code] in query.statuses)
             and (not query.tasks or task in query.tasks)
             and all(_has_label(db, key, name, value) for name, value in query.labels[1:])
         )

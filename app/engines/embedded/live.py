@@ -34,6 +34,7 @@ class LiveJob:
         "last_progress",
         "lines",
         "number",
+        "owner",
         "priority",
         "run_at",
         "start_by",
@@ -44,6 +45,7 @@ class LiveJob:
     def __init__(self, job: Job, speech: "Speech") -> None:
         self.id: UUID = job.id
         self.task = job.task
+        self.owner = job.owner
         self.priority = job.priority
         self.run_at: Millis = job.run_at
         self.start_by = job.start_by if job.attempt == 0 else None

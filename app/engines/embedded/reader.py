@@ -13,8 +13,18 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.damage import NONSENSE, Damage, is_damage
+from app.engines.embedded.kept_secrets import with_secrets
 from app.engines.embedded.listing import keys_of
-from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, SUMMARY, Row, job_of, lines_of
+from app.engines.embedded.rows import (
+    CODES,
+    COLUMNS,
+    STATUSES,
+    SUMMARY,
+    Kind,
+    Row,
+    job_of,
+    lines_of,
+)
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.ids import from_halves, halves
@@ -74,12 +84,22 @@ class Reader:
             return self._job(row, self._earlier(row))
         return None
 
-    def require(self, job_id: UUID) -> Job:
-        """The same; raises `JobExpired` or `JobNotFound` when there is none."""
+    def require(self, job_id: UUID, owner: str | None = None) -> Job:
+        """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""
         job = self.get(job_id)
-        if job is None:
+        if job is None or owner not in (None, job.owner):
             raise (JobExpired if self.is_removed(job_id) else JobNotFound)(job_id)
         return job
+
+    @_telling
+    def with_secrets(self, job: Job) -> Job:
+        """The job with its secrets, if it has any and has not ended."""
+        return with_secrets(self._db, job)
+
+    @_telling
+    def scrubs(self) -> int:
+        """How often secrets have been forgotten."""
+        return int(self._rows("SELECT scrubs FROM marks")[0][0])
 
     @_telling
     def list(self, query: JobQuery) -> Page[Job]:
@@ -110,10 +130,20 @@ class Reader:
         return lines_of(rows[0][0]) if rows else ()
 
     @_telling
-    def counts(self) -> dict[tuple[str, Status], int]:
-        """How many jobs there are by task and status; looks at each entry of an index."""
-        sql = "SELECT task, status, count(*) FROM jobs GROUP BY task, status"
-        return {(task, STATUSES[code]): count for task, code, count in self._rows(sql)}
+    def counts(self) -> dict[Kind, int]:
+        """How many jobs there are, under no owner all, then each owner's own.
+
+        Looks at each entry of two indexes.
+        """
+        everybody = "SELECT NULL, task, status, count(*) FROM jobs GROUP BY task, status"
+        by_owner = (
+            "SELECT owner, task, status, count(*) FROM jobs "
+            "WHERE owner IS NOT NULL GROUP BY owner, task, status"
+        )
+        return {
+            (owner, task, STATUSES[code]): count
+            for owner, task, code, count in [*self._rows(everybody), *self._rows(by_owner)]
+        }
 
     @_telling
     def durations(self, task: str, limit: int) -> Sequence[Millis]:
@@ -126,9 +156,14 @@ class Reader:
         return [duration for (duration,) in self._rows(sql, bindings)]
 
     @_telling
-    def oldest_pending(self) -> Millis | None:
-        """When the pending job that was submitted first was."""
-        rows = self._rows("SELECT min(high) FROM jobs WHERE status = ?", (CODES[Status.PENDING],))
+    def oldest_pending(self, owner: str | None = None) -> Millis | None:
+        """When the pending job that was submitted first was, of an owner or of all."""
+        sql, bindings = "SELECT min(high) FROM jobs WHERE status = ?", [CODES[Status.PENDING]]
+        rows = (
+            self._rows(sql, (*bindings,))
+            if owner is None
+            else self._rows(f"{sql} AND owner = ?", (*bindings, owner))
+        )
         high: int | None = rows[0][0]
         return None if high is None else high >> 16
 

@@ -1,6 +1,7 @@
 """Submissions on their way into the journal: one job for a key, room for those that wait."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -8,7 +9,7 @@ from app.engines.embedded.answers import answer, refuse
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledger
+from app.engines.embedded.ledger import Ledgers
 from app.jobs.admission import admit, complete
 from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
@@ -26,7 +27,7 @@ class Submissions:
         registry: TaskRegistry,
         journal: Journal,
         dispatcher: Dispatcher,
-        ledger: Ledger,
+        ledger: Ledgers,
         config: EmbeddedConfig,
     ) -> None:
         self._registry = registry
@@ -39,8 +40,9 @@ class Submissions:
         self._random_bits = config.random.getrandbits
         self._ids = JobIds(config.now, random_bits=self._random_bits)
         self._of_key: dict[tuple[str | None, str], asyncio.Future[Job]] = {}
-        self._arriving = 0
-        """Jobs that will wait, of which the row is being written."""
+        self._max_pending_of_owner = config.max_pending_of_owner
+        self._arriving: Counter[str | None] = Counter()
+        """Jobs that will wait, of which the row is being written, by owner."""
 
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was ever in the journal."""
@@ -64,15 +66,19 @@ class Submissions:
         """The new job, durable. No `await` may stand between `known` and this."""
         job = self.check(new)
         self._require_store_room()
-        if not self._arriving and self._dispatcher.take_slot(job):
+        if not self._arriving.total() and self._dispatcher.take_slot(job):
             job = _started(job, self._now())
         else:
-            self._require_room()
+            self._require_room(job.owner)
         return await self._write(job, new)
 
     def check(self, new: NewJob) -> Job:
         """The pending job that it would be, not written; raises what `accept` would."""
-        source = None if new.copy_of is None else self._journal.reader.require(new.copy_of)
+        source = None
+        if new.copy_of is not None:
+            of = None if new.copies_any else new.owner
+            reader = self._journal.reader
+            source = reader.with_secrets(reader.require(new.copy_of, of))
         new = complete(new, source)
         task = self._registry[new.task]
         return admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
@@ -83,7 +89,7 @@ class Submissions:
         refused = partial(self._refused, job, new, done)
         if new.idempotency_key is not None:
             self._of_key[new.owner, new.idempotency_key] = done
-        self._arriving += job.status is Status.PENDING
+        self._arriving[job.owner] += job.status is Status.PENDING
         try:
             self._journal.insert(job, new.idempotency_key, new.fingerprint, then, refused)
         except Exception as error:  # it cannot be encoded
@@ -92,8 +98,8 @@ class Submissions:
 
     def _written(self, job: Job, new: NewJob, done: asyncio.Future[Job], _: Status) -> None:
         self._arrived(job, new)
-        done.set_result(job)
-        self._ledger.moved(job.task, None, job.status)
+        done.set_result(job if job.secrets is None else replace(job, secrets=None))
+        self._ledger.moved(job, None, job.status)
         self._dispatcher.add(job)
 
     def _refused(
@@ -105,14 +111,17 @@ class Submissions:
         refuse(done, error)
 
     def _arrived(self, job: Job, new: NewJob) -> None:
-        self._arriving -= job.status is Status.PENDING
+        self._arriving[job.owner] -= job.status is Status.PENDING
         if new.idempotency_key is not None:
             del self._of_key[new.owner, new.idempotency_key]
 
-    def _require_room(self) -> None:
-        depth = self._dispatcher.pending + self._arriving
+    def _require_room(self, owner: str | None) -> None:
+        depth = self._dispatcher.pending + self._arriving.total()
         if depth >= self._max_pending:
             raise QueueFull(depth, self._max_pending)
+        of_owner = self._dispatcher.pending_of(owner) + self._arriving[owner]
+        if self._max_pending_of_owner is not None and of_owner >= self._max_pending_of_owner:
+            raise QueueFull(of_owner, self._max_pending_of_owner)
 
     def _require_store_room(self) -> None:
         if self._max_store_size is None:

@@ -158,7 +158,8 @@ class _Stream:
 def matches(job: Job, query: JobQuery) -> bool:
     """Whether a job is one of those that the query's filters leave."""
     return (
-        (not query.statuses or job.status in query.statuses)
+        query.owner in (None, job.owner)
+        and (not query.statuses or job.status in query.statuses)
         and (not query.tasks or job.task in query.tasks)
         and all(job.labels.get(name) == value for name, value in query.labels)
     )

@@ -12,10 +12,10 @@ from app.engines.embedded.changes import (
     Fail,
     Finish,
     Insert,
-    RemoveExpired,
     RequestCancel,
     Start,
 )
+from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.migrations import migrate
 from app.engines.embedded.rows import CODES, row_of
 from app.jobs.ids import JobIds

@@ -14,7 +14,7 @@ from tests.engines.embedded.faults import Faults
 from tests.engines.harness import accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
-GROWING = ("jobs", "attempts", "labels", "logs")
+GROWING = ("jobs", "attempts", "labels", "logs", "secrets")
 
 FILTERS = (
     JobQuery(statuses=(Status.PENDING, Status.COMPLETED)),
@@ -22,6 +22,9 @@ FILTERS = (
     JobQuery(tasks=("persistent",), statuses=(Status.COMPLETED,)),
     JobQuery(labels=(("a", "b"), ("c", "d")), tasks=("persistent",)),
     JobQuery(created_after=0, created_before=1),
+    JobQuery(owner="anna"),
+    JobQuery(owner="anna", statuses=(Status.COMPLETED,)),
+    JobQuery(owner="anna", tasks=("persistent",)),
 )
 
 COUNTED_ONCE = "SCAN jobs USING COVERING INDEX jobs_by_task"
@@ -49,6 +52,7 @@ async def test_nothing_slows_down(
             await anext(events)
         await engine.inspect(pending.id)
         await engine.figures()
+        await engine.figures("anna")
         await engine.cancel(pending.id)
     async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
         await removed(engine, pending)

@@ -69,4 +69,4 @@ CREATE TABLE marks (
     last_version INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO marks VALUES (0, 0);
+INSERT INTO marks (newest_removed, last_version) VALUES (0, 0);

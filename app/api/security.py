@@ -1,0 +1,93 @@
+"""Who calls, and what they may do."""
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request
+
+from app.api.problems import Problem
+from app.api.requests import job_id_in_path, state_of
+from app.jobs.models import Job
+from app.keys import READ, SUBMIT, ApiKey
+
+log = logging.getLogger("awaitd.audit")
+
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="awaitd"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent a request: the key that came with it, or None while no keys are in use."""
+
+    key: ApiKey | None
+
+    @property
+    def owner(self) -> str | None:
+        """Whose the jobs are that the caller submits; None without keys."""
+        return None if self.key is None else self.key.owner
+
+    @property
+    def sees(self) -> str | None:
+        """Whose jobs the caller may see and touch; None for everybody's."""
+        return None if self.key is None or self.key.is_admin else self.key.owner
+
+    def require(self, scope: str) -> None:
+        """Raise `Problem` unless the key is for this."""
+        if self.key is not None and not self.key.allows(scope):
+            raise _forbidden(self.key, scope)
+
+    def require_task(self, task: str) -> None:
+        """Raise `Problem` unless this task may be submitted with the key."""
+        if self.key is not None and not self.key.allows_task(task):
+            raise _forbidden(self.key, f"{SUBMIT}:{task[:64]}")
+
+    def audit(self, what: str, job: Job, request: Request) -> None:
+        """A log line of what the caller has done with a job, while keys are in use."""
+        if self.key is not None:
+            address = request.client.host if request.client else "somewhere"
+            text = "%s of job %s (%s) by %s with key %s from %s"
+            log.info(text, what, job.id, job.task, self.key.owner, self.key.id, address)
+
+
+def caller_of(request: Request, scope: str | None = None) -> Caller:
+    """Who calls; raises `Problem` unless they have a key, and one for this scope."""
+    caller = Caller(_key_of(request))
+    if scope is not None:
+        caller.require(scope)
+    return caller
+
+
+async def job_in_path(request: Request, job_id: str, scope: str = READ) -> Job:
+    """The job, if the caller may do this with it; another owner's is as one that is not there."""
+    return (await caller_and_job(request, job_id, scope))[1]
+
+
+async def caller_and_job(request: Request, job_id: str, scope: str) -> tuple[Caller, Job]:
+    """The same, and who calls."""
+    caller = caller_of(request, scope)
+    job = await state_of(request).engine.get(job_id_in_path(job_id), owner=caller.sees)
+    return caller, job
+
+
+def _key_of(request: Request) -> ApiKey | None:
+    keys = state_of(request).keys
+    if not keys.in_use:
+        return None
+    lines = request.headers.getlist("authorization")
+    if not lines:
+        raise _unauthorized("this server wants an API key, as Authorization: Bearer <key>")
+    scheme, _, text = lines[0].partition(" ")
+    key = keys.find(text.strip()) if len(lines) == 1 and scheme.lower() == "bearer" else None
+    if key is None:
+        raise _unauthorized("this is no live API key: it may have expired or been removed")
+    return key
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem("unauthorized", detail, headers=_CHALLENGE)
+
+
+def _forbidden(key: ApiKey, scope: str) -> Problem:
+    detail = f"this key is for {', '.join(key.scopes)}, and not for {scope}"
+    return Problem("forbidden", detail, scope=scope)

@@ -1,0 +1,109 @@
+"""`awaitd keys`: make, list and remove API keys, in their file and without the server."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from app.keys import DEFAULT_SCOPES, ApiKey, BadKeys, InvalidKey, KeyFile
+
+keys = typer.Typer(name="keys", help="Make, list and remove API keys.", no_args_is_help=True)
+
+
+class Output(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@keys.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The owner: whose the jobs of this key are.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="submit, submit:TASK, read, cancel or admin; may be repeated.",
+            show_default=", ".join(DEFAULT_SCOPES),
+        ),
+    ] = None,
+    expires: Annotated[float | None, typer.Option(help="Days until it expires.")] = None,
+) -> None:
+    """Make a key and print it, this once: only its hash is kept."""
+    with _errors():
+        typer.echo(_file().add(name, scope or DEFAULT_SCOPES, expires))
+
+
+@keys.command("ls")
+def list_keys(
+    output: Annotated[Output, typer.Option(help="How to print them.")] = Output.TABLE,
+) -> None:
+    """List the keys there are, without what is secret of them."""
+    with _errors():
+        rows = [_members(key) for key in _file().read()]
+    match output:
+        case Output.TABLE:
+            columns = ("id", "owner", "scopes", "created_at", "expires_at")
+            cells = [columns, *(tuple(_cell(row[name]) for name in columns) for row in rows)]
+            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            for line in cells:
+                padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+                typer.echo("  ".join(padded).rstrip())
+        case Output.JSON:
+            typer.echo(json.dumps(rows, indent=2))
+        case Output.JSONL:
+            for row in rows:
+                typer.echo(json.dumps(row))
+
+
+@keys.command()
+def rm(
+    which: Annotated[str, typer.Argument(help="The id of a key, or an owner to remove all of.")],
+) -> None:
+    """Remove a key, or all of an owner: from the next request on nobody gets in with it."""
+    with _errors():
+        for key in _file().remove(which):
+            typer.echo(f"removed key {key.id} of {key.owner}", err=True)
+
+
+def _file() -> KeyFile:
+    from app.settings import load_settings  # here, so that `awaitd health` need not wait for it
+
+    return KeyFile(load_settings().data_dir)
+
+
+def _members(key: ApiKey) -> dict[str, Any]:
+    members = asdict(key) | {
+        "created_at": _time(key.created_at),
+        "expires_at": None if key.expires_at is None else _time(key.expires_at),
+    }
+    del members["sha256"]
+    return members
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _cell(value: Any) -> str:
+    return "never" if value is None else value if isinstance(value, str) else ",".join(value)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    from app.settings import BadSettings
+
+    try:
+        yield
+    except (BadSettings, InvalidKey) as error:
+        typer.echo(f"awaitd: {error}", err=True)
+        raise typer.Exit(2) from error
+    except BadKeys as error:
+        typer.echo(f"awaitd: {error}", err=True)
+        raise typer.Exit(1) from error
