@@ -39,7 +39,9 @@ def contained(folder: Path, user: int) -> list[str]:
         *("unshare", "--mount", "--propagation=private", "sh", "-c", CONTAIN, "sh", str(folder)),
         *("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"),
         *(f"--bounding-set={rights}", f"--inh-caps={rights}", f"--ambient-caps={rights}"),
-        *("env", "--unset=HOME", "--unset=USER", "TMPDIR=/nowhere", "XDG_CACHE_HOME=/nowhere"),
+        *("env", "--unset=HOME", "--unset=USER"),
+        "--unset=COVERAGE_PROCESS_CONFIG",  # it would be written beside the tests
+        *("TMPDIR=/nowhere", "XDG_CACHE_HOME=/nowhere"),
     ]
 
 
