@@ -99,8 +99,8 @@ def backup(
         size = fetch_backup(url or _local_url(), file, _authorization())
     except Unreachable as error:
         _fail(str(error), EXIT_UNREACHABLE)
-    except ValueError as error:
-        _fail(f"AWAITD_API_KEY cannot be sent: {error}", EXIT_USAGE)
+    except ValueError:  # whose text has the key
+        _fail("AWAITD_API_KEY cannot be sent: it is no key, or has more around it", EXIT_USAGE)
     except (Refused, Incomplete, OSError) as error:
         _fail(f"no backup: {error}", EXIT_FAILED)
     typer.echo(f"awaitd: {file} has {size} bytes", err=True)

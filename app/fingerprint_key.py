@@ -25,12 +25,13 @@ class BadFingerprintKey(StartUpError):
 
 
 def fingerprint_key(folder: Path) -> bytes:
-    """The key in a folder, which is made if there is none. Raises `BadFingerprintKey`.
+    """The key in a folder, both of which are made if there is none. Raises `BadFingerprintKey`.
 
-    Only the process that has locked the folder may ask.
+    Several processes may ask at once: they get the same.
     """
     path = folder / FILE
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _write(path, secrets.token_bytes(SIZE))
         key = path.read_bytes()
@@ -52,8 +53,13 @@ def _write(path: Path, key: bytes) -> None:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            os.link(name, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
         with contextlib.suppress(OSError):
             os.unlink(name)
-        raise

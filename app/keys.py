@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 log = logging.getLogger("awaitd.audit")
 
@@ -39,6 +39,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _SCOPE: Final = re.compile(r"submit:[A-Za-z0-9_.-]{1,64}")
 _KEY: Final = re.compile(r"awaitd_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _NOBODY: Final = "0" * 64
+_PAUSE: Final = 1.0
+"""Seconds until a file that could not be read is tried again."""
 
 
 class BadKeys(Exception):
@@ -72,6 +74,11 @@ class ApiKey:
         """Whether it is for everything, and for everybody's jobs."""
         return ADMIN in self.scopes
 
+    @property
+    def may_submit(self) -> bool:
+        """Whether any task may be submitted with it."""
+        return self.allows(SUBMIT) or any(_SCOPE.fullmatch(scope) for scope in self.scopes)
+
     def allows_task(self, task: str) -> bool:
         """Whether this task may be submitted with it."""
         return self.allows(SUBMIT) or f"{SUBMIT}:{task}" in self.scopes
@@ -86,11 +93,10 @@ class KeyFile:
     def read(self) -> tuple[ApiKey, ...]:
         """The keys there are, in the order in which they were made; raises `BadKeys`."""
         try:
-            kept = json.loads(self.path.read_text())["keys"]
-            return tuple(ApiKey(**{**key, "scopes": tuple(key["scopes"])}) for key in kept)
+            return tuple(_key_of(kept) for kept in json.loads(self.path.read_text())["keys"])
         except (FileNotFoundError, NotADirectoryError):
             return ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, InvalidKey) as error:
             raise BadKeys(f"{self.path} cannot be read as API keys: {error}") from error
 
     def add(
@@ -146,12 +152,18 @@ class KeyFile:
             except BaseException:
                 os.unlink(file.name)
                 raise
+        folder = os.open(self.path.parent, os.O_RDONLY)  # else a removed key may come back
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 class Keys:
     """The keys as a server sees them: the file's, read again when it has changed.
 
-    Once there has been a file, keys are in use: without it, or with an empty one, nobody may call.
+    Once there has been a file, keys are in use: without it, or with an empty one, or with one that
+    could never be read, nobody may call.
     """
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
@@ -159,12 +171,14 @@ class Keys:
         self._now = now
         self._seen: tuple[int, ...] | None = None
         self._keys: Mapping[str, ApiKey] = {}
-        self._in_use = False
+        self._in_use = self._opened = False
+        self._again_at = 0.0
 
     def open(self) -> None:
         """Read the file for the first time; raises `BadKeys`."""
         self._seen = self._stamp()
         self._take(self._file.read())
+        self._opened = True
 
     @property
     def in_use(self) -> bool:
@@ -194,18 +208,22 @@ class Keys:
 
     def _reread(self) -> None:
         stamp = self._stamp()
-        if stamp == self._seen:
+        if stamp == self._seen or self._now() < self._again_at:
+            return
+        self._in_use = True  # whatever it says, and though it may say nothing
+        try:
+            keys = self._file.read()
+        except BadKeys as error:
+            self._again_at = self._now() + _PAUSE
+            log.error("the keys stay as they were: %s", error)
             return
         self._seen = stamp
-        try:
-            self._take(self._file.read())
-        except BadKeys as error:
-            log.error("the keys stay as they were: %s", error)
+        self._take(keys)
 
     def _take(self, keys: Sequence[ApiKey]) -> None:
         before = set(self._keys.values())
         self._keys = {key.id: key for key in keys}
-        if self._in_use:
+        if self._opened:
             for text, changed in (("added", set(keys) - before), ("removed", before - set(keys))):
                 for key in sorted(changed, key=lambda key: key.id):
                     log.info("key %s of %s was %s", key.id, key.owner, text)
@@ -218,6 +236,17 @@ class Keys:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _key_of(kept: dict[str, Any]) -> ApiKey:
+    """A key of the file; raises ValueError, KeyError or TypeError for what is none."""
+    key = ApiKey(**{**kept, "scopes": tuple(kept["scopes"])})
+    texts = (key.id, key.owner, key.sha256, *key.scopes)
+    times = (key.created_at, key.created_at if key.expires_at is None else key.expires_at)
+    if not (all(type(text) is str for text in texts) and all(type(time) is int for time in times)):
+        raise TypeError("a value is of another type")
+    _require_valid(key.owner, key.scopes, None)
+    return key
 
 
 def _digest(text: str) -> str:

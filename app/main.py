@@ -35,7 +35,7 @@ from app.jobs.engine import Engine
 from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
-from app.keys import Keys
+from app.keys import BadKeys, Keys
 from app.outbound import outbound_policy
 from app.settings import Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
@@ -97,9 +97,13 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         grace = settings.shutdown_grace
         with Deadline(grace + settings.cancel_grace + SLACK) as deadline:
-            keys.open()
+            try:
+                keys.open()
+            except BadKeys as error:
+                raise StartUpError(str(error)) from error
+            # Before the engine opens: it starts jobs, which a start that fails would cut off.
+            app.state.api.fingerprint_key = fingerprint_key(settings.data_dir)
             async with engine, draining_on_signals(engine, grace, deadline):
-                app.state.api.fingerprint_key = fingerprint_key(settings.data_dir)
                 yield
 
     app = Service(

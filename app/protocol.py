@@ -148,7 +148,8 @@ class Connection(HttpToolsProtocol):
         if self._arriving is None:
             super().shutdown()
         else:
-            self._refuse(Problem("shutting-down", "this server is shutting down"))
+            headers = {"Retry-After": "1"}
+            self._refuse(Problem("shutting-down", "this server is shutting down", headers=headers))
 
     def _unsupported_upgrade_warning(self) -> None:
         """Nobody who looks at the log has asked for an upgrade."""

@@ -10,13 +10,16 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api import describe
-from app.api.requests import require_known_query, state_of
+from app.api.requests import ApiState, require_known_query, require_room, state_of
 from app.api.security import caller_of
 from app.keys import ADMIN
 
 router = APIRouter(tags=["store"])
 
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
+
+MAX_BACKUPS: Final = 2
+"""How many may be made or fetched at once: each holds as much room as the journal."""
 
 _CHUNK: Final = 1 << 18
 
@@ -30,6 +33,7 @@ _CHUNK: Final = 1 << 18
         MEDIA_TYPE,
         "A consistent copy, an SQLite database.",
         "invalid-parameter",
+        "too-many-waiters",
         "store-unavailable",
     ),
 )
@@ -37,18 +41,26 @@ async def get_backup(request: Request) -> Response:
     """All jobs as they are at this moment; everything acknowledged before is in it.
 
     Submissions and jobs go on meanwhile. `awaitd backup FILE` fetches it, checks that all of it
-    came, and the README says how to restore it.
+    came, and docs/backup.md says how to restore it.
     """
     caller_of(request, ADMIN)
     require_known_query(request)
-    return _Download(await state_of(request).engine.backup())
+    state = state_of(request)
+    require_room(state.backups, MAX_BACKUPS, "backups are being made or fetched")
+    state.backups += 1
+    try:
+        return _Download(await state.engine.backup(), state)
+    except BaseException:
+        state.backups -= 1
+        raise
 
 
 class _Download(StreamingResponse):
     """An open file, read in threads; closed when all is sent, or nobody is left to take it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, state: ApiState) -> None:
         self._file = file
+        self._state = state
         headers = {
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="awaitd-{_stamp()}.sqlite3"',
@@ -58,8 +70,11 @@ class _Download(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        with self._file:
-            await super().__call__(scope, receive, send)
+        try:
+            with self._file:
+                await super().__call__(scope, receive, send)
+        finally:
+            self._state.backups -= 1
 
 
 def _stamp() -> str:

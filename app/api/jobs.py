@@ -24,7 +24,7 @@ from app.api.requests import (
 from app.api.security import Caller, caller_and_job, caller_of, job_in_path
 from app.api.submission import new_job
 from app.jobs.models import NewJob
-from app.keys import CANCEL, READ
+from app.keys import CANCEL, READ, SUBMIT
 
 router = APIRouter(tags=["jobs"])
 
@@ -80,19 +80,22 @@ async def submit_job(request: Request) -> Response:
     `validate_only=true` nothing is created, and the answer is 204 or what is wrong.
     """
     caller = caller_of(request)
+    caller.require_submit()
     require_known_query(request, "validate_only")
     state = state_of(request)
-    state.rates.take(caller.owner)
-    wanted = preferences(request)
+    wanted = caller.shown(preferences(request))
     dry = flag(request, "validate_only")
     body, parsed = await read_json_object(request, state.limits.max_body_size)
     new = new_job(body, parsed, request, caller)
-    caller.require_task(await _task_of(new, caller, request))
-    if dry:
-        await state.engine.check(new)
-        return Response(None, 204, PRIVATE)
-    submitted = await state.engine.submit(new)
-    caller.audit("submit", submitted.job, request)
+    submitted = None if dry else await state.engine.replay(new)
+    if submitted is None:
+        state.rates.take(caller.owner)
+        await _require_tasks(new, caller, request)
+        if dry:
+            await state.engine.check(new)
+            return Response(None, 204, PRIVATE)
+        submitted = await state.engine.submit(new)
+        caller.audit("submit", submitted.job, request)
     job = await waited_for(submitted.job, request, wanted.wait)
     headers = {"Location": job_path(job.id, root_of(request))}
     if submitted.replayed:
@@ -244,15 +247,17 @@ async def cancel_job(job_id: describe.JobId, request: Request) -> Response:
     """
     caller, job = await caller_and_job(request, job_id, CANCEL)
     require_known_query(request)
-    wanted = preferences(request)
+    wanted = caller.shown(preferences(request))
     job = await state_of(request).engine.cancel(job.id, if_version=version_required(job, request))
     caller.audit("cancel", job, request)
     job = await waited_for(job, request, wanted.wait)
     return job_answer(job, request, wanted, monitored(job))
 
 
-async def _task_of(new: NewJob, caller: Caller, request: Request) -> str:
-    """The task that would be submitted: its own, or that of the job that it copies."""
-    if new.task or new.copy_of is None:
-        return new.task
-    return (await state_of(request).engine.get(new.copy_of, owner=caller.sees)).task
+async def _require_tasks(new: NewJob, caller: Caller, request: Request) -> None:
+    """Raise `Problem` unless the caller may submit this task, and that of the job it copies."""
+    if new.task:
+        caller.require_task(new.task)
+    if new.copy_of is not None and not caller.allows(SUBMIT):
+        source = await state_of(request).engine.get(new.copy_of, owner=caller.sees)
+        caller.require_task(source.task)

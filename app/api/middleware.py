@@ -18,6 +18,9 @@ _HEADERS: Final = (
 """Of every answer; no route sets them. A browser gets no more than it needs, since an answer may
 hold what a stranger has submitted."""
 
+HEAD: Final = "awaitd.head"
+"""In the scope of a GET that was a HEAD, for those whose body would never end."""
+
 _DEFAULTS: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -68,7 +71,7 @@ def _for_routes(scope: Scope) -> Scope:
     the end of the path is doubled: a single one would pass the `$` of the routes' patterns.
     """
     if scope["method"] == "HEAD":
-        scope = {**scope, "method": "GET"}
+        scope = {**scope, "method": "GET", HEAD: True}
     if scope["path"].endswith("\n"):
         scope = {**scope, "path": scope["path"] + "\n"}
     return scope

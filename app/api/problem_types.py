@@ -187,9 +187,9 @@ _TABLE: Final = (
         429,
         "Too many wait already",
         "As many requests wait, or as many streams are open, as may: `limit`, the settings "
-        "`AWAITD_MAX_WAITERS` and `AWAITD_MAX_STREAMS`.",
+        "`AWAITD_MAX_WAITERS` and `AWAITD_MAX_STREAMS`; or as many backups are being made.",
         "Ask again after `Retry-After`, or poll without `Prefer: wait`.",
-        "10000 requests wait and 10000 may: ask again later",
+        "10000 requests wait, as many as may: ask again later",
         {"limit": 10_000},
     ),
     ProblemType(

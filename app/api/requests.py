@@ -57,6 +57,8 @@ class ApiState:
         """How many requests wait for a job."""
         self.streams = 0
         """How many streams are open."""
+        self.backups = 0
+        """How many backups are being made or fetched."""
 
 
 def state_of(request: Request) -> ApiState:
@@ -88,7 +90,7 @@ def preferences(request: Request) -> Preferences:
 def require_room(taken: int, limit: int, what: str) -> None:
     """Raise `Problem` when there are as many as there may be."""
     if taken >= limit:
-        detail = f"{taken} {what} and {limit} may: ask again later"
+        detail = f"{taken} {what}, as many as may: ask again later"
         headers = {"Retry-After": str(RETRY_AFTER)}
         raise Problem("too-many-waiters", detail, headers=headers, limit=limit)
 

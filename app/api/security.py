@@ -1,11 +1,12 @@
 """Who calls, and what they may do."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fastapi import Request
 
+from app.api.preferences import Preferences
 from app.api.problems import Problem
 from app.api.requests import job_id_in_path, state_of
 from app.jobs.models import Job
@@ -32,9 +33,22 @@ class Caller:
         """Whose jobs the caller may see and touch; None for everybody's."""
         return None if self.key is None or self.key.is_admin else self.key.owner
 
+    def allows(self, scope: str) -> bool:
+        """Whether the caller may do this."""
+        return self.key is None or self.key.allows(scope)
+
+    def shown(self, wanted: Preferences) -> Preferences:
+        """What the caller would like, without what a job holds if it may not read."""
+        return wanted if self.allows(READ) else replace(wanted, minimal=True)
+
+    def require_submit(self) -> None:
+        """Raise `Problem` unless the key is for submitting something."""
+        if self.key is not None and not self.key.may_submit:
+            raise _forbidden(self.key, SUBMIT)
+
     def require(self, scope: str) -> None:
         """Raise `Problem` unless the key is for this."""
-        if self.key is not None and not self.key.allows(scope):
+        if self.key is not None and not self.allows(scope):
             raise _forbidden(self.key, scope)
 
     def require_task(self, task: str) -> None:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import describe
 from app.api.filters import REPEATABLE, filters_of
+from app.api.middleware import HEAD
 from app.api.problems import Problem
 from app.api.render import job_json
 from app.api.requests import require_known_query, require_room, root_of, state_of
@@ -73,6 +74,8 @@ async def get_events(request: Request) -> Response:
 
 def _stream(watch: Watch, request: Request, caller: Caller) -> Response:
     state = state_of(request)
+    if HEAD in request.scope:
+        return Response(None, 200, _HEADERS, "text/event-stream")
     require_room(state.streams, state.limits.max_streams, "streams are open")
     frames = _frames(state.engine.watch(watch), request, caller)
     return _Counted(frames, 200, _HEADERS, "text/event-stream")

@@ -24,6 +24,12 @@ class Engine(Protocol):
     ) -> None:
         """Drain: let running jobs finish for the grace period, then interrupt them."""
 
+    async def replay(self, new: NewJob) -> Submitted | None:
+        """The job of the same key, if the submission has one that is known.
+
+        Nothing else is checked. Raises `KeyReused` or `StoreUnavailable`.
+        """
+
     async def submit(self, new: NewJob) -> Submitted:
         """Accept a job, or find that of the same key; durable when it returns.
 

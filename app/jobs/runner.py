@@ -148,7 +148,9 @@ class Attempt:
         try:
             result = self._task.result.encode(value)
         except BadResult as error:
-            return _Ended(raised=JobError(ErrorType.BAD_RESULT, clipped(str(error))))
+            told = self._limits.exception_text  # a validator's text may be part of it
+            message = clipped(str(error)) if told else "the result is not as its task declares"
+            return _Ended(raised=JobError(ErrorType.BAD_RESULT, message))
         limit = self._limits.max_result_size
         if len(result) > limit:
             message = f"the result is {len(result)} bytes of JSON; the limit is {limit}"

@@ -63,6 +63,15 @@ def test_head_is_get_without_a_body(client: httpx.Client, job_id: str, path: str
     assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
 
 
+@pytest.mark.parametrize("path", ["/events", "/jobs/{id}/events"])
+def test_head_of_a_stream_ends(client: httpx.Client, job_id: str, path: str) -> None:
+    """HEAD of a stream is answered and over: the connection is free for what comes next."""
+    with httpx.Client(base_url=client.base_url, verify=False, timeout=10) as other:
+        head = other.head(path.format(id=job_id))
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert other.get("/livez").status_code == 200
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_browsers_must_not_guess_types(client: httpx.Client, job_id: str, path: str) -> None:
     """Every answer forbids a browser to guess its type, once."""

@@ -128,7 +128,9 @@ def require_failing(server: Server, gate: Path, known: list[str]) -> None:
     client, (running, stopping) = server.client, known
     for _ in range(3):
         submission = {"task": "return_when_cancelled", "params": {"value": "x" * 100_000}}
-        require_unavailable(client.post("/jobs", json=submission, timeout=FAIL_WITHIN))
+        refused = client.post("/jobs", json=submission, timeout=FAIL_WITHIN)
+        require_unavailable(refused)
+        assert str(server.folder) not in refused.text
     require_unavailable(client.delete(f"/jobs/{stopping}", timeout=FAIL_WITHIN))
     open_gate(gate, "kept")
     assert server.job(running, wait=1)["status"] == "running"
@@ -137,6 +139,7 @@ def require_failing(server: Server, gate: Path, known: list[str]) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (503, "not-ready")
     assert ready.json()["reason"]
+    assert str(server.folder) not in ready.text
     assert ready.headers["Retry-After"]
     assert client.get("/livez").status_code == 200
 

@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from app.keys import ADMIN, KeyFile
 from tests.support.server import ROOT, Server
 
 HERE = Path(__file__).parent
 
 
 @pytest.mark.timeout(300)  # some 1,500 requests
-def test_the_service_is_as_its_document_says(start_server: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("keyed", [False, True])
+def test_the_service_is_as_its_document_says(
+    start_server: Callable[..., Server], tmp_path: Path, keyed: bool
+) -> None:
     """What the document allows is accepted, what it forbids is refused, each answer is in it."""
+    key = KeyFile(tmp_path / "data").add("anna", (ADMIN,)) if keyed else "none"
     server = start_server(
         AWAITD_TASKS=f"app.tasks.basics,{HERE / 'kinds.py'}",  # none that visits other hosts
         AWAITD_MAX_RUNNING="20",
@@ -27,6 +32,7 @@ def test_the_service_is_as_its_document_says(start_server: Callable[..., Server]
             "--no-color",
             "run",
             f"{server.url}/openapi.json",
+            f"--header=Authorization: Bearer {key}",
         ],
         cwd=ROOT,
         capture_output=True,

@@ -75,6 +75,20 @@ def test_a_damaged_file_changes_nothing(server: Server, keys: KeyFile) -> None:
     assert "the keys stay as they were" in server.log
 
 
+def test_a_first_file_that_cannot_be_read(server: Server, keys: KeyFile) -> None:
+    """Where there is a file, keys are in use, though nobody can tell which; mended, they are."""
+    server.client.get("/jobs")
+    key = keys.add("anna")
+    text = keys.path.read_text()
+    keys.path.write_text("{")
+    assert server.client.get("/jobs").status_code == 401
+    assert server.client.get("/jobs", headers=bearer(key)).status_code == 401
+    keys.path.write_text(text)
+    while server.client.get("/jobs", headers=bearer(key)).status_code == 401:
+        pass
+    assert f"key {key.split('_')[1]} of anna was added" in server.log
+
+
 def test_a_key_expires(start_server: Start, keys: KeyFile) -> None:
     """A key that has expired is none, though it is in the file."""
     key = keys.add("anna", days=1)
@@ -107,6 +121,13 @@ def test_who_submits_and_cancels_is_logged(server: Server, keys: KeyFile) -> Non
     for what in ("submit", "cancel"):
         line = f"awaitd.audit: {what} of job {job['id']} (never_end) by anna with key "
         assert line + key.split("_")[1] in server.log
+
+
+def test_each_key_is_logged(server: Server, keys: KeyFile) -> None:
+    """The first key leaves a line too."""
+    key = keys.add("anna")
+    assert server.client.get("/jobs").status_code == 401
+    assert f"awaitd.audit: key {key.split('_')[1]} of anna was added" in server.log
 
 
 def test_without_keys_nothing_is_logged(server: Server) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import stat
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -76,6 +77,24 @@ def test_a_broken_key(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BadFingerprintKey, match=f"{FILE} does not have {SIZE} bytes: restore it"):
         fingerprint_key(tmp_path)
     assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_a_broken_key_costs_no_job(
+    start_server: Callable[..., Server], key_file: Path, tmp_path: Path
+) -> None:
+    """A start that a broken key stops has started no job."""
+    server = start_server(AWAITD_TASKS="app.tasks", AWAITD_SHUTDOWN_GRACE="0")
+    body = {"task": "sleep", "params": {"seconds": 0}, "delay": 1}
+    job = server.client.post("/jobs", json=body).json()
+    server.kill()
+    key = key_file.read_bytes()
+    key_file.write_bytes(b"")
+    time.sleep(1.1)  # the job is due
+    settings = {"AWAITD_DATA_DIR": str(key_file.parent), "AWAITD_TASKS": "app.tasks"}
+    assert run("serve", folder=tmp_path, **settings).returncode == 1
+    key_file.write_bytes(key)
+    server.start()
+    assert server.job(job["id"], wait=10)["status"] == "completed"
 
 
 def test_a_key_that_cannot_be_made(tmp_path: Path, key_file: Path) -> None:

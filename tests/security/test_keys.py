@@ -8,6 +8,8 @@ import pytest
 
 from app.keys import ADMIN, CANCEL, READ, SUBMIT, BadKeys, InvalidKey, KeyFile, Keys
 
+KEPT = {"id": "0" * 8, "owner": "anna", "sha256": "0" * 64, "scopes": [READ], "created_at": 1}
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> KeyFile:
@@ -132,7 +134,14 @@ def test_adding_at_once(file: KeyFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"keys": [1]}', '{"keys": [{"id": "x"}]}', '{"keys": 1}', "\xff"]
+    "text",
+    [
+        *("", "{", "[]", "{}", '{"keys": [1]}', '{"keys": [{"id": "x"}]}', '{"keys": 1}', "\xff"),
+        *(
+            json.dumps({"keys": [KEPT | changed]})
+            for changed in ({"expires_at": "2027-01-01"}, {"scopes": "admin"}, {"owner": 7})
+        ),
+    ],
 )
 def test_a_damaged_file_is_refused(file: KeyFile, text: str) -> None:
     """A file that is none of keys is an error with its name, and is not overwritten."""
@@ -142,6 +151,23 @@ def test_a_damaged_file_is_refused(file: KeyFile, text: str) -> None:
         with pytest.raises(BadKeys, match=r"keys\.json cannot be read"):
             use()
     assert file.path.read_bytes() == text.encode("latin-1")
+
+
+def test_a_file_that_could_not_be_read_is_read_again(file: KeyFile) -> None:
+    """What kept it from being read may pass: a removed key does not live on."""
+    key = file.add("anna")
+    times = [0.0]
+    keys = Keys(file.path.parent, lambda: times[0])
+    keys.open()
+    file.remove("anna")
+    text = file.path.read_text()
+    file.path.unlink()
+    file.path.mkdir()
+    assert keys.find(key) is not None
+    file.path.rmdir()
+    file.path.write_text(text)
+    times[0] += 2
+    assert keys.find(key) is None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -47,6 +47,21 @@ def test_rate(start: Callable[..., Callers]) -> None:
     assert callers("anna").get("/jobs").status_code == 200
 
 
+def test_a_replay_is_no_submission(start: Callable[..., Callers]) -> None:
+    """What is repeated with its key is found again, whatever the rate."""
+    callers = start(AWAITD_OWNER_RATE="0.01")
+    body, headers = {"task": "sleep", "params": {"seconds": 0}}, {"Idempotency-Key": "k"}
+    assert callers("anna", "reader").post("/jobs", json=body).status_code == 403
+    first = callers("anna").post("/jobs", json=body, headers=headers)
+    assert first.status_code == 202
+    again = callers("anna").post("/jobs", json=body, headers=headers)
+    assert (again.headers["idempotent-replayed"], again.json()["id"]) == (
+        "true",
+        first.json()["id"],
+    )
+    assert callers("anna").post("/jobs", json=body).status_code == 429
+
+
 def test_running(start: Callable[..., Callers]) -> None:
     """An owner's jobs over its limit wait, and let those of others pass."""
     callers = start(AWAITD_OWNER_MAX_RUNNING="2")

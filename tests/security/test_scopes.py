@@ -154,6 +154,25 @@ def test_submit_of_one_task(callers: Callers) -> None:
         assert answer.json()["scope"].startswith("submit:")
 
 
+def test_who_may_not_read_is_shown_the_summary(callers: Callers) -> None:
+    """A submission and a cancel answer without params and result where the key is not to read."""
+    body = SLEEP | {"labels": {"a": "b"}}
+    wait = {"Prefer": "wait=10"}
+    done = callers("anna", "submitter").post("/jobs", json=body, headers=wait)
+    assert (done.status_code, done.json()["status"]) == (200, "completed")
+    assert not {"params", "result", "attempts"} & done.json().keys()
+    again = callers("anna", "canceller").delete(f"/jobs/{done.json()['id']}")
+    assert (again.status_code, "result" in again.json()) == (200, False)
+    assert "result" in callers("anna").delete(f"/jobs/{done.json()['id']}").json()
+
+
+def test_a_copy_under_another_name(callers: Callers) -> None:
+    """Who may submit one task cannot take the params of another's job along."""
+    other = submit(callers("anna"), "echo", params={"value": "of another task"})
+    body = {"copy_of": other["id"], "task": "sleep"}
+    assert callers("anna", "sleeper").post("/jobs", json=body).status_code == 403
+
+
 def test_nothing_of_a_key_is_told(callers: Callers) -> None:
     """No answer and no log line has a key or its hash in it."""
     secrets = [c.headers.get("Authorization", "")[7:] for c in callers.clients.values()]

@@ -30,6 +30,9 @@ class RefusingEngine:
         traceback: TracebackType | None,
     ) -> None: ...
 
+    async def replay(self, new: NewJob) -> Submitted | None:
+        self._refuse()
+
     async def submit(self, new: NewJob) -> Submitted:
         self._refuse()
 
@@ -83,6 +86,9 @@ class EndlessEngine(RefusingEngine):
         )
         self.waiting = threading.Event()
         self.left = threading.Event()
+
+    async def replay(self, new: NewJob) -> Submitted | None:
+        return None
 
     async def submit(self, new: NewJob) -> Submitted:
         return Submitted(self.job)

@@ -70,7 +70,8 @@ class Backups:
             text = f"{type(error).__name__}: {error}"
             if is_damage(error):
                 self._damage.see(text)
-            raise StoreUnavailable(f"no backup could be made ({text})") from error
+            told = type(error).__name__ if isinstance(error, OSError) else text
+            raise StoreUnavailable(f"no backup could be made ({told})") from error
         finally:
             self.tidy()
 

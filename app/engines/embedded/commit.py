@@ -156,10 +156,11 @@ class GroupCommit:
 
     def _failed(self, error: Exception) -> None:
         """Note the error, and roll back by closing."""
-        text = f"{type(error).__name__}: {error}"
+        name = type(error).__name__
+        text = f"{name}: {error}"
         if self.error is not None:
             self._pause = min(2 * self._pause, RETRY_EVERY)
-        self.error = text
+        self.error = name if isinstance(error, OSError) else text  # whose text has a path
         if not self._told and time.monotonic() >= self._quiet_until:
             log.error("the journal cannot be written: %s", text)
             self._told, self._quiet_until = True, time.monotonic() + QUIET
@@ -195,7 +196,7 @@ def _require_in_place(db: apsw.Connection) -> None:
     moved = ctypes.c_int()
     db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
     if moved.value:
-        raise apsw.CantOpenError(f"{db.filename} has been moved or deleted")
+        raise apsw.CantOpenError("its file has been moved or deleted")
 
 
 def _run(db: apsw.Connection, write: Write[Any]) -> Call:

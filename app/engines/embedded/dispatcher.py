@@ -73,8 +73,9 @@ class Dispatcher:
         return len(self._queue) + len(self._unknown)
 
     def pending_of(self, owner: str | None) -> int:
-        """How many jobs of an owner wait, those whose task is gone left out of account."""
-        return self._queue.waiting_by(owner)
+        """How many jobs of an owner wait."""
+        gone = sum(live.owner == owner for live in self._unknown.values())
+        return self._queue.waiting_by(owner) + gone
 
     @property
     def running(self) -> int:

@@ -21,12 +21,7 @@ from app.engines.embedded.reader import Reader
 from app.engines.embedded.rows import Kind
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import Watching
-from app.jobs.errors import (
-    JobsError,
-    ShuttingDown,
-    StoreUnavailable,
-    VersionMismatch,
-)
+from app.jobs.errors import JobsError, ShuttingDown, StoreUnavailable, VersionMismatch
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
@@ -95,10 +90,15 @@ class EmbeddedEngine:
             await self._journal.close()
             self._watchdog.stop()
 
+    async def replay(self, new: NewJob) -> Submitted | None:
+        """The job of the same key, if the submission has one that is known."""
+        known = await self._submissions.known(new)
+        return None if known is None else Submitted(self._with_progress(known), replayed=True)
+
     async def submit(self, new: NewJob) -> Submitted:
         """Accept a job, or find that of the same key; durable when it returns."""
-        if known := await self._submissions.known(new):
-            return Submitted(self._with_progress(known), replayed=True)
+        if known := await self.replay(new):
+            return known
         if self._draining:
             raise ShuttingDown
         return Submitted(await self._submissions.accept(new))
@@ -261,11 +261,17 @@ class EmbeddedEngine:
         """Remove what is past its retention, and fail what waits for a task that is gone."""
         while True:
             await self._rest()
-            self._dispatcher.fail_unknown()
-            with contextlib.suppress(StoreUnavailable):  # the next round tries again
-                await self._journal.forget_scrubbed()
-            while sum((await self._remove_expired()).values()) == _REMOVE_AT_ONCE:
-                pass
+            try:
+                await self._tidy()
+            except Exception:  # whatever it is, the next round tries again
+                log.exception("the journal was not tidied")
+
+    async def _tidy(self) -> None:
+        self._dispatcher.fail_unknown()
+        with contextlib.suppress(StoreUnavailable):
+            await self._journal.forget_scrubbed()
+        while sum((await self._remove_expired()).values()) == _REMOVE_AT_ONCE:
+            pass
 
     async def _rest(self) -> None:
         """Sleep, and note by how much the event loop was late to wake us."""

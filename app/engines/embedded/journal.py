@@ -6,6 +6,7 @@ One connection writes, in the writer's thread; one reads, in the thread of the e
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -190,12 +191,11 @@ class Journal:
         scrubs = self.reader.scrubs()
         if scrubs == self._forgotten:
             return
-        emptying = asyncio.ensure_future(asyncio.to_thread(empty_log, self._connect))
-        try:
-            if await asyncio.shield(emptying):
+        # Not in the threads that jobs share, where it might wait for hours.
+        with ThreadPoolExecutor(1, "awaitd-log") as thread:  # leaving it waits for the thread
+            emptied = thread.submit(empty_log, self._connect)
+            if await asyncio.wrap_future(emptied):
                 self._forgotten = scrubs
-        finally:
-            await asyncio.wait((emptying,))  # no thread can be cancelled
 
     def next_version(self) -> int:
         """The next change number; numbers are given in the order in which changes are made."""
@@ -228,7 +228,7 @@ class Journal:
 
     def _connect(self, *, read_only: bool = False, wal: bool = True) -> apsw.Connection:
         if self._inode not in (None, self._path.stat().st_ino):
-            raise apsw.CantOpenError(f"{self._path} is not the file that was opened at the start")
+            raise apsw.CantOpenError("its file is not the one that was opened at the start")
         db = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
         db.set_busy_timeout(5_000)
         if wal:

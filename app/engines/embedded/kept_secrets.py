@@ -49,7 +49,7 @@ def empty_log(connect: Callable[[], apsw.Connection]) -> bool:
         with closing(connect()) as db:
             db.set_busy_timeout(_PATIENCE)
             db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    except apsw.Error:  # somebody reads for long, or the disk is full: who writes will tell
+    except (apsw.Error, OSError):  # somebody reads, or the disk fails: who writes will tell
         return False
     return True
 

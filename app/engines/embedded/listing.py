@@ -59,10 +59,10 @@ def _merged(db: apsw.Connection, query: JobQuery) -> Generator[int, None, None]:
 
 def _sources(query: JobQuery) -> Iterable[tuple[str, tuple[str | int, ...]]]:
     codes = [CODES[status] for status in query.statuses]
+    if query.owner is not None:  # before the labels, which would lead through others' jobs
+        return _own_sources(query.owner, query.tasks, codes or range(len(STATUSES)))
     if query.labels:
         return [(BY_LABEL, query.labels[0])]
-    if query.owner is not None:
-        return _own_sources(query.owner, query.tasks, codes or range(len(STATUSES)))
     if query.tasks:
         return [(BY_TASK, pair) for pair in product(query.tasks, codes or range(len(STATUSES)))]
     if codes:
@@ -106,7 +106,7 @@ def _matches(db: apsw.Connection, key: int, query: JobQuery) -> bool:
             query.owner in (None, owner)
             and (not query.statuses or STATUSES[code] in query.statuses)
             and (not query.tasks or task in query.tasks)
-            and all(_has_label(db, key, name, value) for name, value in query.labels[1:])
+            and all(_has_label(db, key, name, value) for name, value in query.labels)
         )
     return False  # it has just been removed
 

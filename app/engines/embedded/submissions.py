@@ -119,8 +119,10 @@ class Submissions:
         depth = self._dispatcher.pending + self._arriving.total()
         if depth >= self._max_pending:
             raise QueueFull(depth, self._max_pending)
+        if self._max_pending_of_owner is None:
+            return
         of_owner = self._dispatcher.pending_of(owner) + self._arriving[owner]
-        if self._max_pending_of_owner is not None and of_owner >= self._max_pending_of_owner:
+        if of_owner >= self._max_pending_of_owner:
             raise QueueFull(of_owner, self._max_pending_of_owner)
 
     def _require_store_room(self) -> None:
