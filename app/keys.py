@@ -186,6 +186,12 @@ class Keys:
         self._reread()
         return self._in_use
 
+    def require(self) -> None:
+        """Let nobody in without a key from now on: there have been keys, though none is left."""
+        if not self.in_use:
+            log.warning("there are jobs of owners, but no keys: make one with awaitd keys add NAME")
+            self._in_use = True
+
     def find(self, text: str) -> ApiKey | None:
         """The key that this is, unless it has expired or was removed."""
         self._reread()

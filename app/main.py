@@ -104,6 +104,8 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
             # Before the engine opens: it starts jobs, which a start that fails would cut off.
             app.state.api.fingerprint_key = fingerprint_key(settings.data_dir)
             async with engine, draining_on_signals(engine, grace, deadline):
+                if engine.health().has_owners:  # as in a backup that came without its keys
+                    keys.require()
                 yield
 
     app = Service(

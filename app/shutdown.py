@@ -22,6 +22,9 @@ SLACK: Final = 0.8
 LINGER: Final = 0.5
 """Seconds that the process has to end after all is closed, whatever threads jobs left behind."""
 
+TELL_WITHIN: Final = 0.2
+"""Seconds that the last line of the log may take."""
+
 _LOOK_EVERY: Final = 0.05
 
 
@@ -55,7 +58,11 @@ class Deadline:
             _timer(LINGER, os._exit, 0)
 
     def _give_up(self) -> None:
-        log.critical("this process does not end: ending it; its running jobs lose an attempt")
+        text = "this process does not end: ending it; its running jobs lose an attempt"
+        # By a thread of its own: what keeps the process may be a log that nobody reads.
+        telling = threading.Thread(target=log.critical, args=(text,), daemon=True)
+        telling.start()
+        telling.join(TELL_WITHIN)
         os._exit(1)
 
 

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import subprocess
@@ -201,3 +202,34 @@ def test_under_uvicorn_it_drains_too(tmp_path: Path) -> None:
             process.wait()
     assert "Application shutdown complete" in log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+def fail_often(url: str) -> None:
+    """Let jobs fail whose messages fill the log."""
+    body = {"task": "fail", "params": {"message": "x" * 2_000}}
+    with httpx.Client(base_url=url, verify=False, timeout=2) as client:
+        for _ in range(20):
+            client.post("/jobs", json=body, headers={"Prefer": "wait=1"})
+
+
+def test_a_log_that_nobody_reads_does_not_hold_it_up(tmp_path: Path) -> None:
+    """With its log full the process ends in time: what it wanted to say is lost."""
+    unread, log = os.pipe()
+    fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4_096)
+    settings = {"AWAITD_DATA_DIR": str(tmp_path / "data"), "AWAITD_SHUTDOWN_GRACE": "0.2"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=tmp_path,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        with pytest.raises(httpx.TimeoutException):
+            fail_often(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1
+    os.close(unread)
+    os.close(log)

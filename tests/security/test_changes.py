@@ -65,6 +65,19 @@ def test_without_the_last_key_nobody_gets_in(server: Server, keys: KeyFile) -> N
     assert server.client.get("/jobs").status_code == 401
 
 
+def test_a_journal_of_owners_without_keys(server: Server, keys: KeyFile) -> None:
+    """Where jobs have owners nobody gets in without a key, though the file of keys is not there."""
+    key = keys.add("anna")
+    server.client.post("/jobs", json={"task": "never_end"}, headers=bearer(key))
+    keys.path.unlink()
+    server.kill()
+    server.start()
+    assert server.client.get("/jobs").status_code == 401
+    assert "there are jobs of owners, but no keys" in server.log
+    again = keys.add("anna")
+    assert len(server.client.get("/jobs", headers=bearer(again)).json()["items"]) == 1
+
+
 def test_a_damaged_file_changes_nothing(server: Server, keys: KeyFile) -> None:
     """A file that cannot be read leaves the keys as they were, and the log says so."""
     key = keys.add("anna")

@@ -201,6 +201,7 @@ class EmbeddedEngine:
             reason=reason,
             pending=self._dispatcher.pending,
             running=self._dispatcher.running,
+            has_owners=self._ledger.has_owners,
             unknown_tasks=self._dispatcher.unknown_tasks(),
         )
 
@@ -275,9 +276,9 @@ class EmbeddedEngine:
 
     async def _rest(self) -> None:
         """Sleep, and note by how much the event loop was late to wake us."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._config.housekeeping_every
-        await asyncio.sleep(self._config.housekeeping_every)
+        loop, pause = asyncio.get_running_loop(), self._config.housekeeping_every
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
         self._loop_lag = round(max(0.0, loop.time() - due), 4)
 
     async def _remove_expired(self) -> Mapping[Kind, int]:
@@ -291,10 +292,6 @@ class EmbeddedEngine:
         except StoreUnavailable:
             return {}  # the writer has logged why; the next round tries again
 
-    def _removed(
-        self,
-        done: asyncio.Future[Mapping[Kind, int]],
-        gone: Mapping[Kind, int],
-    ) -> None:
+    def _removed(self, done: asyncio.Future[Mapping[Kind, int]], gone: Mapping[Kind, int]) -> None:
         self._ledger.removed(gone)  # also when the answer comes too late for who waited for it
         done.set_result(gone)

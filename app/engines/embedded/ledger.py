@@ -196,6 +196,11 @@ class Ledgers:
             self._own[owner] = Ledger(self._now)
         return self._own[owner]
 
+    @property
+    def has_owners(self) -> bool:
+        """Whether any job has an owner."""
+        return bool(self._own)
+
     def median(self, task: str) -> float | None:
         """The seconds that half of the task's completed attempts stayed below."""
         return self._all.median(task)
