@@ -32,6 +32,9 @@ def fingerprint_key(folder: Path) -> bytes:
     path = folder / FILE
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFingerprintKey(f"cannot use the data directory {folder}: {error}") from error
+    try:
         if not path.exists():
             _write(path, secrets.token_bytes(SIZE))
         key = path.read_bytes()
