@@ -125,7 +125,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def started(
     taken: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, subprocess.Popen[str]]:
+) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """The starts that get so far as to open something, all at the same time."""
     processes = {}
     for name, wrong in AT_OPENING.items():
@@ -134,7 +134,10 @@ def started(
         settings = {key: value.format(**taken) for key, value in wrong.settings.items()}
         settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
         processes[name] = start("serve", folder=folder, **settings)
-    return processes
+    yield processes
+    for process in processes.values():
+        if process.stdout is not None and not process.stdout.closed:  # another worker asked for it
+            finish(process)
 
 
 @pytest.mark.usefixtures("imports")
