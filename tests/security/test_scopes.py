@@ -119,6 +119,14 @@ def test_a_key_is_sent_once(callers: Callers) -> None:
         assert client.get("/jobs", headers=lines).status_code == 401
 
 
+def test_a_key_comes_as_a_bearer_token(callers: Callers) -> None:
+    """A key under another scheme is none."""
+    key = callers("anna").headers["Authorization"].split()[1]
+    for value in (f"Basic {key}", f"Token {key}", key):
+        with callers.client({"Authorization": value}) as client:
+            assert client.get("/jobs").status_code == 401
+
+
 def test_a_changed_key_is_none(callers: Callers) -> None:
     """A key with another last character is refused."""
     key = callers("anna").headers["Authorization"]
