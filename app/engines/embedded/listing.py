@@ -99,12 +99,10 @@ def _matches(db: apsw.Connection, key: int, query: JobQuery) -> bool:
     """The filters beside the one whose index the key came from: only labels leave any."""
     if not query.labels:
         return True
-    sql = "SELECT status, task, owner FROM jobs WHERE high = ?"
-    rows: Any = db.execute(sql, (key,)).fetchall()
-    for code, task, owner in rows:
+    rows: Any = db.execute("SELECT status, task FROM jobs WHERE high = ?", (key,)).fetchall()
+    for code, task in rows:
         return (
-            query.owner in (None, owner)
-            and (not query.statuses or STATUSES[code] in query.statuses)
+            (not query.statuses or STATUSES[code] in query.statuses)
             and (not query.tasks or task in query.tasks)
             and all(_has_label(db, key, name, value) for name, value in query.labels)
         )
