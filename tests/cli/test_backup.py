@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, database: bytes) -> N
             [sys.executable, "-m", "app", "backup", "copy"],
             cwd=tmp_path,
             env=environment(AWAITD_URL=url),
+            # What a shell starts in the background ignores SIGINT, and so would this.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
