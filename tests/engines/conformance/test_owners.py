@@ -12,7 +12,7 @@ from app.jobs.errors import JobExpired, JobNotFound, QueueFull
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import JobQuery, Submitted
 from app.scheduler import Status
-from tests.engines.harness import accepted, ended, removed
+from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
 OWNERS = ("anna", "bob", None)
@@ -105,6 +105,9 @@ async def test_figures(open_engine: Callable[..., Engine], puppets: Puppets) -> 
         last = await ended(engine, await accepted(engine, job_of("echo", owner="bob")))
     async with open_engine(retention=0.0) as engine:
         await removed(engine, last)
+        async with asyncio.timeout(LONG):  # counted a moment after they are gone
+            while (await engine.figures()).jobs[Status.COMPLETED]:
+                await asyncio.sleep(0.001)
         await check_figures(engine, finished=(0, 0, 0))
 
 
