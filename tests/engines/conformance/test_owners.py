@@ -106,7 +106,7 @@ async def test_figures(open_engine: Callable[..., Engine], puppets: Puppets) -> 
     async with open_engine(retention=0.0) as engine:
         await removed(engine, last)
         async with asyncio.timeout(LONG):  # counted a moment after they are gone
-            while (await engine.figures()).jobs[Status.COMPLETED]:
+            while (await engine.figures()).jobs[Status.COMPLETED]:  # noqa: ASYNC110  no event says
                 await asyncio.sleep(0.001)
         await check_figures(engine, finished=(0, 0, 0))
 
