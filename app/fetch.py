@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from app.durable import sync_folder
+
 REACH_WITHIN: Final = 2.0
 """Seconds within which a server that is there answers."""
 
@@ -118,7 +120,7 @@ def _written(file: Path) -> Iterator[int]:
         except BaseException:
             path.unlink()
             raise
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     finally:
         os.close(part)
 
@@ -146,14 +148,6 @@ def _write(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _reason_in(body: bytes) -> str | None:

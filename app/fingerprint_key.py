@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from app.durable import sync_folder
 from app.jobs.errors import StartUpError
 
 FILE: Final = "fingerprint.key"
@@ -58,11 +59,7 @@ def _write(path: Path, key: bytes) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):  # another process was quicker
             os.link(name, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(name)

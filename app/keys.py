@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from app.durable import sync_folder
+
 log = logging.getLogger("awaitd.audit")
 
 FILE: Final = "keys.json"
@@ -152,11 +154,7 @@ class KeyFile:
             except BaseException:
                 os.unlink(file.name)
                 raise
-        folder = os.open(self.path.parent, os.O_RDONLY)  # else a removed key may come back
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)  # else a removed key may come back
 
 
 class Keys:

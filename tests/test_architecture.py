@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 FLOORS: Final = {
     "app/__init__.py": 0,
+    "app/durable.py": 0,
     "app/scheduler/": 0,
     "app/jobs/": 1,
     "app/keys.py": 1,
@@ -39,6 +40,7 @@ FLOORS: Final = {
 
 LIBRARIES: Final = {
     "app/__init__.py": "",
+    "app/durable.py": "",
     "app/scheduler/": "",
     "app/jobs/": "pydantic pydantic_core",
     "app/keys.py": "",
