@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import sys
 from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from app.api import (
     tasks,
 )
 from app.api.errors import add_error_handlers
+from app.api.front import Front
 from app.api.openapi import openapi_of
 from app.api.requests import ApiLimits, ApiState
 from app.engines.embedded import EmbeddedEngine
@@ -54,7 +56,11 @@ class Service(FastAPI):
                 message = {**message, "message": f"awaitd: {error}"}
             await send(message)
 
-        await super().__call__(scope, receive, tell if scope["type"] == "lifespan" else send)
+        await self._front(scope, receive, tell if scope["type"] == "lifespan" else send)
+
+    @cached_property
+    def _front(self) -> Front:
+        return Front(self.state.api, self.routes, super().__call__)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""

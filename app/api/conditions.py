@@ -4,6 +4,7 @@ from typing import Final
 
 from fastapi import Request
 
+from app.api.requests import header_lines
 from app.jobs.models import Job
 
 _NO_VERSION: Final = -1
@@ -14,9 +15,14 @@ def etag_of(job: Job, *, minimal: bool = False) -> str:
     return f'"{job.version}{"m" if minimal else ""}"'
 
 
-def is_known(job: Job, request: Request, *, minimal: bool) -> bool:
-    """Whether `If-None-Match` says that the caller has this very form of the job already."""
-    return bool(_tags(request, "If-None-Match") & {etag_of(job, minimal=minimal), "*"})
+def tags_known(request: Request) -> set[str] | None:
+    """The tags that `If-None-Match` says the caller has; None when it is not there."""
+    return _tags(request, b"if-none-match")
+
+
+def is_known(job: Job, tags: set[str], *, minimal: bool) -> bool:
+    """Whether this very form of the job is among those that the caller has."""
+    return "*" in tags or etag_of(job, minimal=minimal) in tags
 
 
 def version_required(job: Job, request: Request) -> int | None:
@@ -24,13 +30,15 @@ def version_required(job: Job, request: Request) -> int | None:
 
     The job's own if its tag is among those named, in either form; else one that no job has.
     """
-    tags = _tags(request, "If-Match")
+    tags = _tags(request, b"if-match")
     if not tags or "*" in tags:
         return None
     return job.version if tags & {etag_of(job), etag_of(job, minimal=True)} else _NO_VERSION
 
 
-def _tags(request: Request, header: str) -> set[str]:
+def _tags(request: Request, header: bytes) -> set[str] | None:
     """The tags in all lines of a header; none of ours has a comma. Proxies may weaken them."""
-    tags = ",".join(request.headers.getlist(header)).split(",")
-    return {tag.strip().removeprefix("W/") for tag in tags} - {""}
+    lines = header_lines(request, header)
+    if not lines:
+        return None
+    return {tag.strip().removeprefix("W/") for tag in ",".join(lines).split(",")} - {""}

@@ -59,20 +59,28 @@ _TABLE: Final[dict[type[JobsError], tuple[str, Callable[[Any], dict[str, Any]]]]
 }
 
 
-def problem_of(error: JobsError) -> Problem:
-    """The problem that an error of the jobs floor is over HTTP."""
-    slug, members = _TABLE[type(error)]
-    headers = {}
-    if isinstance(error, ServiceError):
-        headers["Retry-After"] = str(error.retry_after)
-    return Problem(slug, str(error), headers=headers, **members(error))
+def answer_to(request: Request, error: Exception) -> Response:
+    """The problem that an error is, whether a route raised it or the framework; or a defect's."""
+    match error:
+        case Problem():
+            return problem_response(error, request)
+        case JobsError() if type(error) in _TABLE:
+            return problem_response(_problem_of(error), request)
+        case HTTPException(status_code=404):
+            detail = f"{request.method} {request.scope['path']} leads nowhere"
+            return problem_response(Problem("not-found", detail), request)
+        case HTTPException(status_code=405):
+            detail = f"{request.method} is not allowed here"
+            headers = {"Allow": ", ".join(_allowed(request))}
+            return problem_response(Problem("method-not-allowed", detail, headers=headers), request)
+        case _:
+            return _on_defect(request, error)
 
 
 def add_error_handlers(app: FastAPI) -> None:
     """Make every error a problem, the framework's own and defects included."""
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(JobsError, _on_jobs_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    for kind in (Problem, JobsError, HTTPException):
+        app.add_exception_handler(kind, _on_error)
     app.add_middleware(EveryAnswer, on_defect=_on_defect)
 
 
@@ -81,29 +89,16 @@ def refusal(problem: Problem, scope: Scope) -> ASGIApp:
     return EveryAnswer(problem_response(problem, Request(scope)), _on_defect)
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response(error, request)
+def _problem_of(error: JobsError) -> Problem:
+    slug, members = _TABLE[type(error)]
+    headers = {}
+    if isinstance(error, ServiceError):
+        headers["Retry-After"] = str(error.retry_after)
+    return Problem(slug, str(error), headers=headers, **members(error))
 
 
-async def _on_jobs_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, JobsError)
-    return problem_response(problem_of(error), request)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """404 and 405, which the router raises; any other would be a defect."""
-    assert isinstance(error, HTTPException)
-    match error.status_code:
-        case 404:
-            detail = f"{request.method} {request.scope['path']} leads nowhere"
-            return problem_response(Problem("not-found", detail), request)
-        case 405:
-            detail = f"{request.method} is not allowed here"
-            headers = {"Allow": ", ".join(_allowed(request))}
-            return problem_response(Problem("method-not-allowed", detail, headers=headers), request)
-        case _:
-            return _on_defect(request, error)
+async def _on_error(request: Request, error: Exception) -> Response:
+    return answer_to(request, error)
 
 
 def _on_defect(request: Request, error: Exception) -> Response:

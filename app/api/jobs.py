@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.api import describe, schemas
 from app.api.body import read_json_object
-from app.api.conditions import is_known, version_required
+from app.api.conditions import is_known, tags_known, version_required
 from app.api.describe import Answer
 from app.api.filters import REPEATABLE
 from app.api.job_answers import PRIVATE, headers_of, job_answer, monitored, no_result
@@ -166,11 +166,13 @@ async def get_job(job_id: describe.JobId, request: Request) -> Response:
     job = await job_in_path(request, job_id)
     require_known_query(request)
     wanted = preferences(request)
-    if is_known(job, request, minimal=wanted.minimal):
-        job = await waited_for(job, request, wanted.wait, since=job.version)
-    elif "if-none-match" not in request.headers:  # else it has changed already
+    tags = tags_known(request)
+    if tags is None:
         job = await waited_for(job, request, wanted.wait)
-    known = is_known(job, request, minimal=wanted.minimal)
+        return job_answer(job, request, wanted, 200)
+    if is_known(job, tags, minimal=wanted.minimal):  # else it has changed already
+        job = await waited_for(job, request, wanted.wait, since=job.version)
+    known = is_known(job, tags, minimal=wanted.minimal)
     return job_answer(job, request, wanted, 304 if known else 200)
 
 

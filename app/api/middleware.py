@@ -48,10 +48,7 @@ class EveryAnswer:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = message["headers"]
-                names = [header[0] for header in headers]
-                headers += _HEADERS
-                headers += [header for header in _DEFAULTS if header[0] not in names]
+                complete(message["headers"])
             await send(message)
 
         try:
@@ -62,6 +59,15 @@ class EveryAnswer:
             if started:
                 raise
             await self._on_defect(Request(scope), error)(scope, receive, send_on)
+
+
+def complete(headers: list[tuple[bytes, bytes]]) -> None:
+    """Add what every answer has."""
+    names = [header[0] for header in headers]
+    headers += _HEADERS
+    for header in _DEFAULTS:
+        if header[0] not in names:
+            headers.append(header)
 
 
 def _for_routes(scope: Scope) -> Scope:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -18,8 +19,13 @@ from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
 from app.keys import Keys
 
+STATE: Final = "awaitd.state"
+"""Where in a request's scope the state is."""
+
 RETRY_AFTER: Final = 5
 """Seconds until one who found no room may ask again."""
+
+_NO_PREFERENCES: Final = Preferences()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class ApiState:
 
 def state_of(request: Request) -> ApiState:
     """What the composition root has handed over."""
-    state = request.app.state.api
+    state = request.scope[STATE]
     assert isinstance(state, ApiState)
     return state
 
@@ -75,13 +81,29 @@ def root_of(request: Request) -> str:
     return root
 
 
+def header_lines(request: Request, name: bytes) -> list[str]:
+    """What a header says on each of its lines; `name` is in lower case."""
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
+
+
+def header(request: Request, name: bytes, default: str = "") -> str:
+    """What a header says on its first line; `name` is in lower case."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return default
+
+
 def preferences(request: Request) -> Preferences:
     """What the caller prefers; a header may come on several lines.
 
     Raises `Problem` when the caller prefers to wait and as many wait as may.
     """
+    lines = header_lines(request, b"prefer")
+    if not lines:
+        return _NO_PREFERENCES
     state = state_of(request)
-    wanted = preferences_of(request.headers.getlist("prefer"), state.limits.max_wait)
+    wanted = preferences_of(lines, state.limits.max_wait)
     if wanted.wait:
         require_room(state.waiters, state.limits.max_waiters, "requests wait")
     return wanted
@@ -95,8 +117,12 @@ def require_room(taken: int, limit: int, what: str) -> None:
         raise Problem("too-many-waiters", detail, headers=headers, limit=limit)
 
 
+@lru_cache(maxsize=4096)
 def job_id_in_path(job_id: str) -> UUID:
-    """The id in its one spelling, in either case; raises `Problem` for anything else."""
+    """The id in its one spelling, in either case; raises `Problem` for anything else.
+
+    Kept, for who waits for a job asks for it again and again.
+    """
     try:
         found = UUID(job_id)
     except ValueError:
@@ -108,6 +134,8 @@ def job_id_in_path(job_id: str) -> UUID:
 
 def require_known_query(request: Request, *known: str, repeatable: Sequence[str] = ()) -> None:
     """Refuse a query parameter that the route does not know or that repeats; raises `Problem`."""
+    if not request.scope["query_string"]:
+        return
     names = [name for name, _ in request.query_params.multi_items()]
     there = (*known, *repeatable)
     if unknown := sorted(set(names) - set(there)):
@@ -120,6 +148,8 @@ def require_known_query(request: Request, *known: str, repeatable: Sequence[str]
 
 def flag(request: Request, name: str) -> bool:
     """A query parameter that is `true` or `false`, by default false; raises `Problem`."""
+    if not request.scope["query_string"]:
+        return False
     text = request.query_params.get(name, "false")
     if text not in ("true", "false"):
         raise Problem("invalid-parameter", f"{name} is true or false")

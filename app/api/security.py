@@ -8,9 +8,9 @@ from fastapi import Request
 
 from app.api.preferences import Preferences
 from app.api.problems import Problem
-from app.api.requests import job_id_in_path, state_of
+from app.api.requests import header_lines, job_id_in_path, state_of
 from app.jobs.models import Job
-from app.keys import READ, SUBMIT, ApiKey
+from app.keys import READ, SUBMIT, ApiKey, Keys
 
 log = logging.getLogger("awaitd.audit")
 
@@ -64,9 +64,15 @@ class Caller:
             log.info(text, what, job.id, job.task, self.key.owner, self.key.id, address)
 
 
+_ANYBODY: Final = Caller(None)
+
+
 def caller_of(request: Request, scope: str | None = None) -> Caller:
     """Who calls; raises `Problem` unless they have a key, and one for this scope."""
-    caller = Caller(_key_of(request))
+    keys = state_of(request).keys
+    if not keys.in_use:
+        return _ANYBODY
+    caller = Caller(_key_of(request, keys))
     if scope is not None:
         caller.require(scope)
     return caller
@@ -84,11 +90,8 @@ async def caller_and_job(request: Request, job_id: str, scope: str) -> tuple[Cal
     return caller, job
 
 
-def _key_of(request: Request) -> ApiKey | None:
-    keys = state_of(request).keys
-    if not keys.in_use:
-        return None
-    lines = request.headers.getlist("authorization")
+def _key_of(request: Request, keys: Keys) -> ApiKey:
+    lines = header_lines(request, b"authorization")
     if not lines:
         raise _unauthorized("this server wants an API key, as Authorization: Bearer <key>")
     scheme, _, text = lines[0].partition(" ")
