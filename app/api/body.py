@@ -5,8 +5,10 @@ import math
 from typing import Any, Final
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
+from app.api.requests import header
 
 MAX_DEPTH: Final = 64
 _MIN_INTEGER: Final = -(1 << 63)
@@ -15,8 +17,8 @@ _MAX_INTEGER: Final = (1 << 64) - 1
 
 async def read_json_object(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
     """The body, as it was sent and parsed; raises `Problem`."""
-    _require_json(request.headers.get("content-type", ""))
-    if (coding := request.headers.get("content-encoding", "identity")).lower() != "identity":
+    _require_json(header(request, b"content-type"))
+    if (coding := header(request, b"content-encoding", "identity")).lower() != "identity":
         detail = f"the body has to be sent as it is, without Content-Encoding {coding[:100]!r}"
         raise Problem("unsupported-media-type", detail)
     body = await _read(request, limit)
@@ -44,6 +46,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _require_json(content_type: str) -> None:
+    if content_type == "application/json":
+        return
     essence, _, parameters = content_type.partition(";")
     essence = essence.strip().lower()
     is_json = essence == "application/json" or (
@@ -60,16 +64,21 @@ def _require_json(content_type: str) -> None:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
+    declared = header(request, b"content-length")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

@@ -9,6 +9,8 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from app.api.requests import header
+
 router = APIRouter(include_in_schema=False)
 
 _FOLDER: Final = Path(__file__).with_name("swagger_ui")
@@ -49,7 +51,7 @@ async def get_asset(request: Request, asset: str) -> Response:
 
 
 def _respond(request: Request, file: _File) -> Response:
-    if file.headers["ETag"] in request.headers.get("If-None-Match", ""):
+    if file.headers["ETag"] in header(request, b"if-none-match"):
         return Response(status_code=304, headers=file.headers)
     return Response(file.content, headers=file.headers)
 

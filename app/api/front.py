@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import answer_to
-from app.api.middleware import complete
+from app.api.replies import Reply, complete
 from app.api.requests import STATE, ApiState
 
 _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
@@ -65,7 +65,8 @@ class Front:
                 raise
             except Exception as error:
                 response = answer_to(request, error)
-            complete(response.raw_headers)
+            if not isinstance(response, Reply):
+                complete(response.raw_headers)
             await response(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to be answered

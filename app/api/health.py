@@ -1,19 +1,16 @@
 """Whether the process lives, and whether it accepts work."""
 
-from typing import Final
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app import __version__
 from app.api import describe, schemas
 from app.api.describe import Answer
+from app.api.replies import Reply
 from app.api.requests import state_of
 from app.jobs.texts import to_json
 
 router = APIRouter(tags=["health"])
-
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @router.get(
@@ -25,7 +22,7 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 )
 async def livez() -> Response:
     """Answers as long as the event loop turns; says nothing about the store."""
-    return Response(b'{"status":"alive"}', 200, _NO_STORE, "application/json")
+    return Reply(b'{"status":"alive"}')
 
 
 @router.get(
@@ -56,6 +53,6 @@ async def readyz(request: Request) -> Response:
         "running": health.running,
         "unknown_tasks": dict(health.unknown_tasks),
     }
-    headers = _NO_STORE if health.ready else _NO_STORE | {"Retry-After": "1"}
-    status = 200 if health.ready else 503
-    return Response(to_json(body), status, headers, "application/json")
+    if health.ready:
+        return Reply(to_json(body))
+    return Reply(to_json(body), 503, headers={"Retry-After": "1"})

@@ -7,6 +7,7 @@ from app.api import describe, schemas
 from app.api.describe import Answer
 from app.api.problems import Problem
 from app.api.render import job_path
+from app.api.replies import Reply
 from app.api.requests import require_known_query, root_of, state_of
 from app.api.security import job_in_path
 from app.api.times import rfc3339
@@ -14,8 +15,6 @@ from app.jobs.texts import to_json
 from app.keys import ADMIN
 
 router = APIRouter(tags=["jobs"])
-
-_HEADERS = {"Cache-Control": "no-store"}
 
 
 @router.get(
@@ -39,7 +38,7 @@ async def get_stack(job_id: describe.JobId, request: Request) -> Response:
         where = job_path(seen.job.id, root_of(request))
         raise Problem("job-not-running", f"the job is {seen.job.status}", job=where)
     frames = [{"function": f.function, "file": f.file, "line": f.line} for f in seen.frames]
-    return Response(to_json({"frames": frames}), 200, _HEADERS, "application/json")
+    return Reply(to_json({"frames": frames}))
 
 
 @router.get(
@@ -62,4 +61,4 @@ async def get_logs(job_id: describe.JobId, request: Request) -> Response:
         {"time": rfc3339(line.time), "message": line.message, "attempt": line.attempt}
         for line in seen.lines
     ]
-    return Response(to_json({"items": items}), 200, _HEADERS, "application/json")
+    return Reply(to_json({"items": items}))

@@ -10,6 +10,7 @@ from app.api.conditions import etag_of
 from app.api.preferences import Preferences
 from app.api.problems import Problem
 from app.api.render import error_members, job_json
+from app.api.replies import JOB, PROBLEM_OF_JOB, Reply
 from app.api.requests import root_of, state_of
 from app.jobs.models import Job
 from app.scheduler import Status
@@ -17,18 +18,15 @@ from app.scheduler import Status
 LONGEST_RETRY: Final = 60
 """Seconds that `Retry-After` asks for at most: jobs may end sooner than their like."""
 
-PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Prefer, Authorization"}
-"""Of every answer that is a job: it is one caller's, and asked about each time."""
-
 
 def job_answer(
     job: Job, request: Request, wanted: Preferences, status: int, **headers: str
 ) -> Response:
     """The job; 304 has no body."""
     body = b"" if status == 304 else job_json(job, minimal=wanted.minimal, root=root_of(request))
-    tag = etag_of(job, minimal=wanted.minimal)
-    headers = {**headers_of(job, request, wanted), "ETag": tag, **headers}
-    return Response(body, status, headers, "application/json")
+    headers |= headers_of(job, request, wanted)
+    headers["ETag"] = etag_of(job, minimal=wanted.minimal)
+    return Reply(body, status, JOB, headers)
 
 
 def monitored(job: Job) -> int:
@@ -38,9 +36,9 @@ def monitored(job: Job) -> int:
 
 def headers_of(job: Job, request: Request, wanted: Preferences) -> dict[str, str]:
     """Of every answer about one job."""
-    headers = dict(PRIVATE)
-    if wanted.applied:
-        headers["Preference-Applied"] = wanted.applied
+    headers = {}
+    if applied := wanted.applied:
+        headers["Preference-Applied"] = applied
     if not job.done:
         expected = state_of(request).engine.expected(job)
         headers["Retry-After"] = str(min(max(1, math.ceil(expected or 0)), LONGEST_RETRY))
@@ -51,8 +49,9 @@ def no_result(job: Job, headers: dict[str, str]) -> Problem:
     """Why there is no result: not yet, or never."""
     if not job.done:
         detail = f"the job is {job.status}"
-        return Problem("job-not-finished", detail, job_id=job.id, headers=headers)
-    slug = "job-cancelled" if job.status is Status.CANCELLED else "job-failed"
-    detail = "it was cancelled" if job.error is None else job.error.message
-    error = error_members(job.error)
-    return Problem(slug, detail, job_id=job.id, headers=headers, error=error)
+        slug, members = "job-not-finished", {}
+    else:
+        slug = "job-cancelled" if job.status is Status.CANCELLED else "job-failed"
+        detail = "it was cancelled" if job.error is None else job.error.message
+        members = {"error": error_members(job.error)}
+    return Problem(slug, detail, job_id=job.id, headers=headers, constant=PROBLEM_OF_JOB, **members)

@@ -10,9 +10,10 @@ from app.api.body import read_json_object
 from app.api.conditions import is_known, tags_known, version_required
 from app.api.describe import Answer
 from app.api.filters import REPEATABLE
-from app.api.job_answers import PRIVATE, headers_of, job_answer, monitored, no_result
+from app.api.job_answers import headers_of, job_answer, monitored, no_result
 from app.api.pages import link_to_next, page_json, query_of
 from app.api.render import job_path
+from app.api.replies import EMPTY, JOB, Reply
 from app.api.requests import (
     flag,
     preferences,
@@ -93,7 +94,7 @@ async def submit_job(request: Request) -> Response:
         await _require_tasks(new, caller, request)
         if dry:
             await state.engine.check(new)
-            return Response(None, 204, PRIVATE)
+            return Reply(b"", 204, EMPTY)
         submitted = await state.engine.submit(new)
         caller.audit("submit", submitted.job, request)
     job = await waited_for(submitted.job, request, wanted.wait)
@@ -132,8 +133,8 @@ async def list_jobs(request: Request) -> Response:
     caller = caller_of(request, READ)
     query = replace(query_of(request), owner=caller.sees)
     page = await state_of(request).engine.list(query)
-    headers = PRIVATE | link_to_next(page, query.limit, request)
-    return Response(page_json(page, root_of(request)), 200, headers, "application/json")
+    headers = link_to_next(page, query.limit, request)
+    return Reply(page_json(page, root_of(request)), 200, JOB, headers)
 
 
 @router.get(
@@ -210,7 +211,7 @@ async def get_result(job_id: describe.JobId, request: Request) -> Response:
     headers = headers_of(job, request, wanted) | {"Job-Status": job.status}
     if job.result is None:
         raise no_result(job, headers)
-    return Response(job.result, 200, headers, "application/json")
+    return Reply(job.result, 200, JOB, headers)
 
 
 @router.delete(

@@ -8,24 +8,10 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS: Final = (
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-)
-"""Of every answer; no route sets them. A browser gets no more than it needs, since an answer may
-hold what a stranger has submitted."""
+from app.api.replies import Fields, complete
 
 HEAD: Final = "awaitd.head"
 """In the scope of a GET that was a HEAD, for those whose body would never end."""
-
-_DEFAULTS: Final = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Of every answer that does not say otherwise."""
 
 OnDefect: TypeAlias = Callable[[Request, Exception], Response]
 
@@ -48,7 +34,8 @@ class EveryAnswer:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                complete(message["headers"])
+                if not isinstance(message["headers"], Fields):
+                    complete(message["headers"])
             await send(message)
 
         try:
@@ -59,15 +46,6 @@ class EveryAnswer:
             if started:
                 raise
             await self._on_defect(Request(scope), error)(scope, receive, send_on)
-
-
-def complete(headers: list[tuple[bytes, bytes]]) -> None:
-    """Add what every answer has."""
-    names = [header[0] for header in headers]
-    headers += _HEADERS
-    for header in _DEFAULTS:
-        if header[0] not in names:
-            headers.append(header)
 
 
 def _for_routes(scope: Scope) -> Scope:

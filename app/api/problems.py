@@ -12,6 +12,7 @@ from app.api import describe, schemas
 from app.api.describe import Answer
 from app.api.problem_types import PROBLEMS
 from app.api.render import job_path
+from app.api.replies import PROBLEM, Constant, Reply
 from app.jobs.texts import clipped, to_json
 
 
@@ -25,6 +26,7 @@ class Problem(Exception):
         *,
         job_id: UUID | None = None,
         headers: Mapping[str, str] | None = None,
+        constant: Constant = PROBLEM,
         **members: Any,
     ) -> None:
         super().__init__(detail)
@@ -32,6 +34,7 @@ class Problem(Exception):
         self.detail = detail
         self.job_id = job_id
         self.headers = dict(headers or {})
+        self.constant = constant
         self.members = members
 
 
@@ -49,8 +52,7 @@ def problem_response(problem: Problem, request: Request) -> Response:
     if problem.job_id is not None:
         body["job"] = job_path(problem.job_id, root)
     body |= problem.members
-    headers = {"Cache-Control": "no-store", **problem.headers}
-    return Response(to_json(body), kind.status, headers, "application/problem+json")
+    return Reply(to_json(body), kind.status, problem.constant, problem.headers)
 
 
 router = APIRouter(tags=["problems"])
@@ -77,4 +79,4 @@ async def get_problem(slug: describe.ProblemSlug, request: Request) -> Response:
         "meaning": kind.meaning,
         "remedy": kind.remedy,
     }
-    return Response(to_json(page), 200, media_type="application/json")
+    return Reply(to_json(page))

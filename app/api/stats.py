@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from app.api import describe, schemas
 from app.api.describe import Answer
+from app.api.replies import Reply
 from app.api.requests import require_known_query, state_of
 from app.api.security import caller_of
 from app.api.times import rfc3339
@@ -43,7 +44,7 @@ async def get_stats(request: Request) -> Response:
         "minutes": [_period(period) for period in figures.minutes],
         "quarter_hours": [_period(period) for period in figures.quarter_hours],
     }
-    return Response(to_json(body), 200, {"Cache-Control": "no-store"}, "application/json")
+    return Reply(to_json(body))
 
 
 def quantiles(durations: Quantiles | None) -> dict[str, float] | None:

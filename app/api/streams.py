@@ -14,7 +14,7 @@ from app.api.filters import REPEATABLE, filters_of
 from app.api.middleware import HEAD
 from app.api.problems import Problem
 from app.api.render import job_json
-from app.api.requests import require_known_query, require_room, root_of, state_of
+from app.api.requests import header, require_known_query, require_room, root_of, state_of
 from app.api.security import Caller, caller_and_job, caller_of
 from app.api.times import rfc3339
 from app.jobs.events import EventKind, JobEvent, Watch
@@ -132,7 +132,7 @@ def _data(event: JobEvent, root: str) -> bytes:
 
 def _last_event_id(request: Request) -> int | None:
     """The change number to resume from; raises `Problem` when it is none."""
-    text = request.headers.get("last-event-id", "")
+    text = header(request, b"last-event-id")
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):

@@ -20,7 +20,7 @@ from pydantic import (
 
 from app.api import patterns
 from app.api.problems import Problem
-from app.api.requests import state_of
+from app.api.requests import header, header_lines, state_of
 from app.api.security import Caller
 from app.api.times import require_rfc3339
 from app.jobs.admission import MAX_DELAY
@@ -144,7 +144,7 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Calle
 
 def idempotency_key(request: Request) -> str | None:
     """The key, unquoted; raises `Problem` when it is not a valid one."""
-    lines = request.headers.getlist("idempotency-key")
+    lines = header_lines(request, b"idempotency-key")
     if not lines:
         return None
     key = lines[0].strip()
@@ -162,5 +162,5 @@ def _fingerprint(parsed: dict[str, Any], request: Request) -> bytes:
 
 
 def _traceparent(request: Request) -> str | None:
-    value = request.headers.get("traceparent", "").strip()
+    value = header(request, b"traceparent").strip()
     return value if _TRACEPARENT.fullmatch(value) else None

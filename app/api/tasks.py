@@ -10,6 +10,7 @@ from app.api import describe, schemas
 from app.api.describe import Answer
 from app.api.examples import example_of
 from app.api.problems import Problem
+from app.api.replies import Reply
 from app.api.requests import require_known_query, state_of
 from app.api.security import caller_of
 from app.api.stats import quantiles
@@ -37,7 +38,7 @@ async def list_tasks(request: Request) -> Response:
     require_known_query(request)
     figures = (await state_of(request).engine.figures(caller.sees)).tasks
     items = [_task_members(task, figures) for task in state_of(request).registry]
-    return Response(to_json({"items": items}), 200, media_type="application/json")
+    return Reply(to_json({"items": items}))
 
 
 @router.get(
@@ -56,7 +57,7 @@ async def get_task(name: str, request: Request) -> Response:
     if task is None:
         raise Problem("not-found", "there is no such task; GET /tasks lists them")
     figures = (await state_of(request).engine.figures(caller.sees)).tasks
-    return Response(to_json(_task_members(task, figures)), 200, media_type="application/json")
+    return Reply(to_json(_task_members(task, figures)))
 
 
 def _task_members(task: Task, figures: Mapping[str, TaskFigures]) -> dict[str, Any]:
