@@ -235,6 +235,8 @@ class Keys:
 
     def _stamp(self) -> tuple[int, ...] | None:
         """What changes whenever the file does; None when there is none."""
+        if not os.access(self._file.path, os.F_OK):  # half the price of an exception
+            return None
         try:
             found = os.stat(self._file.path)
         except OSError:
