@@ -2,22 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.errors import refusal
 from app.api.problems import Problem
-
-LINGER: Final = 1.0
-"""Seconds in which the peer of a refused request may read the answer, while the rest of what it
-sends is thrown away: to close a socket that has unread bytes would take the answer from it."""
-
-_VERSIONS: Final = ("1.0", "1.1")
+from app.cycle import Cycle, Lingering
+from app.framing import bad_request, require_plain_framing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +41,7 @@ class _Enough(Exception):
 class Connection(HttpToolsProtocol):
     """One connection. A request that breaks a limit or is no HTTP gets a problem, and is the last.
 
-    How long an answer takes is not limited here, nor how long a connection idles between two
-    requests: that is uvicorn's part.
+    How long an answer takes is not limited. It speaks no other protocol: no upgrade is taken.
     """
 
     limits: ClassVar = Limits()
@@ -64,8 +60,9 @@ class Connection(HttpToolsProtocol):
         """Bytes that arrived last, and since the packet in which the request began."""
         self._fed = 0
         """Bytes of packets since then in which neither a body went on nor a request ended."""
-        within = self.limits.receive_within
-        self._timer = self.loop.call_later(within, self._look_at_the_time)
+        self._idle_since = 0.0
+        """When the last answer was complete."""
+        self._timer = self._look_again_in(self.limits.receive_within)
         surplus = len(self.connections) - self.limits.max_connections
         self._is_surplus = surplus > 0
         if surplus > self.limits.spare_connections:
@@ -80,7 +77,6 @@ class Connection(HttpToolsProtocol):
         """Parse what has arrived."""
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
         if self._began is None:
             self._began = self.loop.time()
         self._part = len(data)
@@ -113,35 +109,65 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The request's turn comes once those before it have been answered."""
+        version = self.parser.get_http_version()
         self._require_bounds()
-        self._require_plain_framing()
+        require_plain_framing(version, self.headers)
         if self._is_surplus:
             detail = f"{self.limits.max_connections} connections are open"
             raise Problem("too-many-connections", detail, headers={"Retry-After": "1"})
         if len(self.pipeline) >= self.limits.max_pipelined:
             self.cycle.keep_alive = False
             raise _Enough
-        super().on_headers_complete()
+        before = cast("Cycle | None", self.cycle)
+        self.cycle = self._new_cycle(version)
         self._arriving = self.cycle
         self.headers = []  # a trailer is none of the request's own fields
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _new_cycle(self, version: str) -> Cycle:
+        url, scope = httptools.parse_url(self.url), self.scope
+        path = url.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        return self._cycle_of(scope, self.transport, keep_alive, self.expect_100_continue)
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
         self._fed = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is there: from now on it may take as long as it likes."""
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
         self._arriving = self._began = None
         self._fed = 0
         self.url = b""
 
     def on_response_complete(self) -> None:
-        """Read on only when nothing is left to be answered."""
-        super().on_response_complete()
+        """Answer what came after it, and read on only when nothing is left to be answered."""
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self.transport.is_closing():
+            return
         if self.pipeline:
-            self.flow.pause_reading()
+            self._start_asgi_task(*self.pipeline.pop())
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """Let what has arrived be answered, and wait for no more."""
@@ -150,9 +176,6 @@ class Connection(HttpToolsProtocol):
         else:
             headers = {"Retry-After": "1"}
             self._refuse(Problem("shutting-down", "this server is shutting down", headers=headers))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nobody who looks at the log has asked for an upgrade."""
 
     def _require_bounds(self) -> None:
         """Refuse a complete head that is too large; raises `Problem`."""
@@ -171,36 +194,33 @@ class Connection(HttpToolsProtocol):
         detail = f"a request line and headers may have {size} bytes in {fields} fields"
         return Problem("headers-too-large", detail, limit=size, fields=fields)
 
-    def _require_plain_framing(self) -> None:
-        """Refuse what a proxy in front might read in another way; raises `Problem`."""
-        version = self.parser.get_http_version()
-        hosts, codings = 0, []
-        for name, value in self.headers:
-            if name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding":
-                codings.append(value.lower())
-        if version not in _VERSIONS:
-            raise _bad_request("the version is not HTTP/1.1 or 1.0")
-        if hosts != 1 and (hosts or version == "1.1"):
-            raise _bad_request("there has to be one Host header")
-        if codings and (codings != [b"chunked"] or version == "1.0"):
-            raise _bad_request("Transfer-Encoding is chunked, once, or not there")
-
     def _look_at_the_time(self) -> None:
-        """Refuse or close when a request has not arrived in time."""
+        """Refuse or close when a request has not arrived in time, or none has begun to."""
         now = self.loop.time()
         if self._began is not None and self.flow.read_paused:
             self._began = now  # the peer may be ready to send: it is the app that does not read
-        since = now if self._began is None else self._began
-        left = since + self.limits.receive_within - now
+        left = self._until() - now
         if left > 0:
-            self._timer = self.loop.call_later(left, self._look_at_the_time)
+            self._timer = self._look_again_in(left)
         elif self.url:
             within = f"{self.limits.receive_within:g} s"
             self._refuse(Problem("request-timeout", f"the request did not arrive within {within}"))
         else:
             self.transport.close()
+
+    def _look_again_in(self, seconds: float) -> asyncio.TimerHandle:
+        """Soon enough for any time that may begin to run meanwhile."""
+        within = min(seconds, self.timeout_keep_alive, self.limits.receive_within)
+        return self.loop.call_later(within, self._look_at_the_time)
+
+    def _until(self) -> float:
+        """When the connection ends if nothing happens."""
+        if self._began is not None:
+            return self._began + self.limits.receive_within
+        latest = cast("Cycle | None", self.cycle)
+        if latest is not None and latest.response_complete:
+            return self._idle_since + self.timeout_keep_alive
+        return math.inf
 
     def _stop(self, reason: BaseException | None) -> None:
         """The parser has stopped, by a callback's exception or by its own."""
@@ -209,7 +229,7 @@ class Connection(HttpToolsProtocol):
         elif isinstance(reason, Problem):
             self._refuse(reason)
         else:
-            self._refuse(_bad_request("the request is not valid HTTP/1.1"))
+            self._refuse(bad_request("the request is not valid HTTP/1.1"))
 
     def _refuse(self, problem: Problem) -> None:
         """Answer the request that is arriving once those before it are answered, and close."""
@@ -227,7 +247,7 @@ class Connection(HttpToolsProtocol):
             unfinished.disconnected = True  # its handler is told that nobody is there
             unfinished.message_event.set()
         scope = self._scope_of_refused()
-        self.cycle = self._cycle_of_refused(scope)
+        self.cycle = self._cycle_of(scope, Lingering(self.transport, self.loop), False, False)
         app = cast(Any, refusal(problem, scope))
         if waits:
             self.pipeline.appendleft((self.cycle, app))
@@ -250,18 +270,20 @@ class Connection(HttpToolsProtocol):
             "client": self.client,
         }
 
-    def _cycle_of_refused(self, scope: Mapping[str, Any]) -> RequestResponseCycle:
-        return RequestResponseCycle(
-            scope=cast(Any, scope),
-            transport=cast(Any, _Lingering(self.transport, self.loop)),
+    def _cycle_of(
+        self, scope: Any, transport: Any, keep_alive: bool, expect_100_continue: bool
+    ) -> Cycle:
+        return Cycle(
+            scope=scope,
+            transport=transport,
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
+            expect_100_continue=expect_100_continue,
+            keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
 
@@ -269,22 +291,3 @@ class Connection(HttpToolsProtocol):
 def limited(limits: Limits) -> type[Connection]:
     """Connections with these limits."""
     return type("LimitedConnection", (Connection,), {"limits": limits})
-
-
-class _Lingering:
-    """A transport as the last answer needs it: to close is to write no more, and then to wait."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-
-    def close(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write_eof()
-            self._loop.call_later(LINGER, self._transport.close)
-
-
-def _bad_request(detail: str) -> Problem:
-    return Problem("bad-request", detail)

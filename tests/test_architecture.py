@@ -31,6 +31,8 @@ FLOORS: Final = {
     "app/telemetry.py": 2,
     "app/__main__.py": 3,
     "app/cli.py": 3,
+    "app/cycle.py": 3,
+    "app/framing.py": 3,
     "app/key_commands.py": 3,
     "app/main.py": 3,
     "app/protocol.py": 3,
@@ -56,7 +58,7 @@ ONLY_IN: Final = {
     "prometheus_client": "app/telemetry.py",
     "tests": "tests/",
     "typer": "app/cli.py app/key_commands.py",
-    "uvicorn": "app/protocol.py app/serving.py",
+    "uvicorn": "app/cycle.py app/protocol.py app/serving.py",
 }
 """The few places that know a library, so that it can be exchanged or left out."""
 

@@ -114,3 +114,5 @@ async def listening(app: App, **limits: Any) -> AsyncIterator[Listener]:
         server.close()
         for task in state.tasks:
             task.cancel()
+        for open_one in state.connections:  # a task that never began leaves its connection open
+            open_one.transport.close()
