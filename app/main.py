@@ -49,14 +49,7 @@ class Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; what keeps it from starting is said in one line to any server that runs it."""
-
-        async def tell(message: Message) -> None:
-            error = sys.exc_info()[1]
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, StartUpError):
-                message = {**message, "message": f"awaitd: {error}"}
-            await send(message)
-
-        await self._front(scope, receive, tell if scope["type"] == "lifespan" else send)
+        await self._front(scope, receive, _telling(send) if scope["type"] == "lifespan" else send)
 
     @cached_property
     def _front(self) -> Front:
@@ -67,6 +60,16 @@ class Service(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = openapi_of(self, self.state.api.registry)
         return self.openapi_schema
+
+
+def _telling(send: Send) -> Send:
+    async def tell(message: Message) -> None:
+        error = sys.exc_info()[1]
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, StartUpError):
+            message = {**message, "message": f"awaitd: {error}"}
+        await send(message)
+
+    return tell
 
 
 def build_registry(settings: Settings) -> TaskRegistry:

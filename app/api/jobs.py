@@ -91,7 +91,8 @@ async def submit_job(request: Request) -> Response:
     submitted = None if dry else await state.engine.replay(new)
     if submitted is None:
         state.rates.take(caller.owner)
-        await _require_tasks(new, caller, request)
+        if caller.key is not None:
+            await _require_tasks(new, caller, request)
         if dry:
             await state.engine.check(new)
             return Reply(b"", 204, EMPTY)

@@ -1,5 +1,6 @@
 """The envelope of `POST /jobs`. The task's own params are checked after it, by their own model."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -40,6 +41,8 @@ Labels = Annotated[
 Seconds = Annotated[float, Field(ge=0, le=MAX_DELAY)]
 
 _KEY: Final = re.compile(patterns.IDEMPOTENCY_KEY)
+_TEXTS: Final = ("copy_of", "run_at")
+"""What is a text in JSON and something else in Python."""
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -117,16 +120,12 @@ class Submission(BaseModel):
 
 def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Caller) -> NewJob:
     """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
-    try:
-        # From the bytes, for JSON has no dates: strict is stricter with Python's values.
-        envelope = validate_json(Submission, body)
-    except ValidationError as error:
-        raise InvalidParams(param_errors(error, "", parsed)) from error
+    envelope = _envelope(body, parsed)
     key = idempotency_key(request)
     run_at = envelope.run_at
     return NewJob(
         task=envelope.task,
-        params=to_json(parsed["params"]) if "params" in parsed else None,
+        params=_params(parsed),
         copy_of=envelope.copy_of,
         priority=envelope.priority,
         delay=envelope.delay,
@@ -140,6 +139,27 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Calle
         fingerprint=None if key is None else _fingerprint(parsed, request),
         traceparent=_traceparent(request),
     )
+
+
+def _envelope(body: bytes, parsed: dict[str, Any]) -> Submission:
+    """The envelope; read once more, from the bytes, only where that makes a difference.
+
+    JSON has no dates and no UUIDs, and strict is stricter with Python's values.
+    """
+    if parsed.keys().isdisjoint(_TEXTS):
+        with contextlib.suppress(ValidationError):
+            return Submission.model_validate(parsed)
+    try:
+        return validate_json(Submission, body)
+    except ValidationError as error:
+        raise InvalidParams(param_errors(error, "", parsed)) from error
+
+
+def _params(parsed: dict[str, Any]) -> bytes | None:
+    params = parsed.get("params")
+    if params is None:
+        return None
+    return to_json(params) if params else b"{}"
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -163,4 +183,4 @@ def _fingerprint(parsed: dict[str, Any], request: Request) -> bytes:
 
 def _traceparent(request: Request) -> str | None:
     value = header(request, b"traceparent").strip()
-    return value if _TRACEPARENT.fullmatch(value) else None
+    return value if value and _TRACEPARENT.fullmatch(value) else None

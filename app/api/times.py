@@ -12,8 +12,9 @@ _TIME: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(time: Millis | None) -> str | None:
-    """A time as clients see it: UTC with milliseconds."""
+    """A time as clients see it: UTC with milliseconds. Kept, for a job has some of its twice."""
     if time is None:
         return None
     seconds, millis = divmod(time, 1000)
