@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -32,6 +33,9 @@ CLOSE_WITHIN: Final = 0.4
 """Seconds in which open requests may end after the engine has drained; within `SLACK`."""
 
 MAX_CONNECTIONS: Final = 10_000
+
+_COLLECT_AFTER: Final = (20_000, 20, 50)
+"""New objects until the young ones are looked at; how often, until older ones are too."""
 
 UNREAD_WITHIN: Final = 60
 """Seconds after which a peer that does not take what it is sent is given up, where the system can
@@ -133,8 +137,21 @@ def _closing(runner: asyncio.Runner, messages: bool) -> Iterator[asyncio.Abstrac
 
 async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:
     async with app.router.lifespan_context(app):
+        _collect_rarely()
         server.opened = True
         await server.serve(sockets=[listener])
+
+
+def _collect_rarely() -> None:
+    """Spare every request its share of looking for garbage.
+
+    What start-up has made stays to the end, so it is looked at no more; and what requests and jobs
+    leave behind goes by reference counts, but for a few cycles, which can wait: by default a full
+    collection stops everything for as long as it takes to look at every job in memory.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 @contextlib.contextmanager
