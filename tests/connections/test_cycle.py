@@ -1,0 +1,124 @@
+"""What goes out on a connection, against what uvicorn sends."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from app.api.replies import JOB, Reply
+from app.cycle import Cycle
+
+DATE: Final = (b"date", b"Sun, 22 Nov 2026 10:00:00 GMT")
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+async def sent_by(
+    kind: type[RequestResponseCycle], method: str, keep_alive: bool, messages: Sequence[Any]
+) -> Any:
+    """What a cycle sends for an app that sends these messages; how it leaves the connection."""
+    wire, completed = Wire(), []
+    cycle = kind(
+        scope={"method": method},  # type: ignore[typeddict-item]
+        transport=wire,
+        flow=FlowControl(wire),
+        logger=logging.getLogger("nobody"),
+        access_logger=logging.getLogger("nobody"),
+        access_log=False,
+        default_headers=[DATE],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=lambda: completed.append(True),
+    )
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    await cycle.run_asgi(app)
+    return wire.sent, wire.closed, completed, cycle.response_complete
+
+
+names = st.sampled_from([b"etag", b"Vary", b"content-type", b"connection", b"transfer-encoding"])
+strange = st.sampled_from([b"a:b", b"a b", b"a\r\nb"])
+texts = st.sampled_from([b"a", b"", b"close", b"chunked", b"a\tb", b"\xff"])
+broken = st.sampled_from([b"a\r\nb: c", b"\0", b"a\n"])
+fields = st.lists(st.tuples(names, texts), max_size=3) | st.lists(
+    st.tuples(names | strange, texts | broken), max_size=2
+)
+bodies = st.lists(st.sampled_from([b"", b"abc", b"a" * 70_000]), max_size=3)
+
+
+@given(
+    status=st.sampled_from([200, 202, 204, 304, 404, 599]),
+    fields=fields,
+    bodies=bodies,
+    length=st.sampled_from([None, 0, 1]),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+    keep_alive=st.booleans(),
+)
+def test_the_same_bytes_go_out(
+    status: int,
+    fields: list[tuple[bytes, bytes]],
+    bodies: list[bytes],
+    length: int | None,
+    method: str,
+    keep_alive: bool,
+) -> None:
+    """Whole answers, streams, ones cut short and ones that are no HTTP: all as by uvicorn."""
+    if length is not None:
+        declared = sum(map(len, bodies)) + length
+        fields = [*fields, (b"content-length", b"%d" % declared)]
+    messages: list[Any] = [{"type": "http.response.start", "status": status, "headers": fields}]
+    for index, body in enumerate(bodies):
+        more = index + 1 < len(bodies)
+        messages.append({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def both() -> None:
+        ours, theirs = [
+            await sent_by(kind, method, keep_alive, messages)
+            for kind in (Cycle, RequestResponseCycle)
+        ]
+        if not bodies and not ours[0]:  # a head that nothing follows is not sent at all
+            assert theirs[1:] == ours[1:]
+        else:
+            assert ours == theirs
+
+    asyncio.run(both())
+
+
+async def test_an_answer_is_one_write() -> None:
+    """Head and body of an ordinary answer go out together, with every header field."""
+    reply, messages = Reply(b"{}", 202, JOB, {"ETag": '"1"'}), []
+
+    async def keep(message: Any) -> None:
+        messages.append(message)
+
+    await reply({"type": "http"}, keep, keep)  # type: ignore[arg-type]
+    sent, _, completed, _ = await sent_by(Cycle, "GET", True, messages)
+    head, _, body = sent.partition(b"\r\n\r\n")
+    assert (body, completed) == (b"{}", [True])
+    lines = [b"HTTP/1.1 202 Accepted", *(b": ".join(field) for field in (DATE, *reply.raw_headers))]
+    assert head.split(b"\r\n") == lines
