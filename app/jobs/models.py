@@ -1,12 +1,13 @@
 """What a job is. Times are milliseconds since the Unix epoch, UTC; durations are seconds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from app.jobs.ids import created_at
+from app.jobs.record import record
 from app.scheduler import Status
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class ErrorType(StrEnum):
     UNKNOWN_TASK = "unknown-task"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JobError:
     """Why a job or an attempt failed; `exception` is the class name of what was raised, if any."""
 
@@ -39,7 +40,7 @@ class JobError:
     exception: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Progress:
     """How far a running coroutine says it is: a fraction from 0 to 1, a message, or both."""
 
@@ -47,7 +48,7 @@ class Progress:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attempt:
     """One run of a job. `outcome` is the status it ended in, None while it runs."""
 
@@ -58,7 +59,7 @@ class Attempt:
     error: JobError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as it was last committed, with the progress of its running attempt."""
 
@@ -100,7 +101,7 @@ class Job:
         return self.status.finished
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A submission as the caller made it; the engine checks it against the registry.
 
@@ -127,7 +128,7 @@ class NewJob:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Submitted:
     """The job of a submission; `replayed` when its key was known already."""
 
@@ -135,7 +136,7 @@ class Submitted:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """Which jobs to list, newest first, and from where: `before` is the last id already seen.
 
@@ -154,7 +155,7 @@ class JobQuery:
     created_before: Millis | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some of a longer list; `next` is where the following page starts, None at the end."""
 
@@ -162,7 +163,7 @@ class Page(Generic[T]):
     next: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EngineHealth:
     """Whether the engine accepts work: `reason` says why not."""
 
