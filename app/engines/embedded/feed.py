@@ -69,6 +69,8 @@ class Feed:
 
     def changed(self, job_id: UUID) -> None:
         """A change of the job was committed."""
+        if not self.watchers:
+            return
         for key in (job_id, None):
             for watcher in self.watchers.get(key, ()):
                 watcher.wake()

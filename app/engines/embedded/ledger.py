@@ -23,21 +23,26 @@ _STEPS_PER_DOUBLING: Final = 8
 """Durations are counted in steps of 9 %, which is how exact a quantile is."""
 
 
+def step_of(duration: Millis) -> int:
+    """The step that a duration counts as."""
+    return round(math.log2(max(duration, 1)) * _STEPS_PER_DOUBLING)
+
+
 class Histogram:
-    """How many durations of each magnitude there were."""
+    """How many durations of each magnitude there were, counted by their steps."""
 
     __slots__ = ("_counts", "_due", "_median", "_total")
 
     def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
+        self._counts: defaultdict[int, int] = defaultdict(int)
         self._total = 0
         self._median: float | None = None
         self._due = 1
 
-    def add(self, millis: Millis) -> None:
+    def add(self, step: int) -> None:
         """Count one duration."""
         self._total += 1
-        self._counts[round(math.log2(max(millis, 1)) * _STEPS_PER_DOUBLING)] += 1
+        self._counts[step] += 1
 
     def median(self) -> float | None:
         """What half stay below, in seconds; found anew for each sixteenth more that was counted.
@@ -70,14 +75,17 @@ class Series:
     def __init__(self, width: Millis, length: int) -> None:
         self._width = width
         self._periods: deque[_Period] = deque(maxlen=length)
+        self._end: Millis = 0
+        """Of the newest period."""
 
-    def add(self, status: Status, millis: Millis | None, now: Millis) -> None:
-        """Count one end, with the duration of its last attempt if it ever started."""
-        self._advance(now)
+    def add(self, status: Status, step: int | None, now: Millis) -> None:
+        """Count one end, with the step of its last attempt's duration if it ever started."""
+        if now >= self._end:
+            self._advance(now)
         period = self._periods[-1]
         period.ended[status] += 1
-        if millis is not None:
-            period.durations.add(millis)
+        if step is not None:
+            period.durations.add(step)
 
     def periods(self, now: Millis) -> list[Period]:
         """Every period up to now, oldest first."""
@@ -92,6 +100,7 @@ class Series:
         gap = (newest - self._periods[-1].start) // self._width
         for missing in range(min(gap, self._periods.maxlen or gap) - 1, -1, -1):
             self._periods.append(_Period(newest - missing * self._width))
+        self._end = self._periods[-1].start + self._width
 
 
 class _Period:
@@ -99,7 +108,7 @@ class _Period:
 
     def __init__(self, start: Millis) -> None:
         self.start = start
-        self.ended: Counter[Status] = Counter()
+        self.ended: defaultdict[Status, int] = defaultdict(int)
         self.durations = Histogram()
 
 
@@ -119,7 +128,7 @@ class Ledger:
         """Begin with the durations that the journal holds."""
         for task in tasks:
             for duration in reader.durations(task, REMEMBERED):
-                self._durations[task].add(duration)
+                self._durations[task].add(step_of(duration))
 
     def counted(self, task: str, status: Status, change: int) -> None:
         """There are so many more jobs of a status."""
@@ -165,11 +174,11 @@ class Ledger:
 
     def _ended(self, task: str, status: Status, started_at: Millis | None) -> None:
         now = self._now()
-        duration = None if started_at is None else max(0, now - started_at)
-        if duration is not None and status is Status.COMPLETED:
-            self._durations[task].add(duration)
-        self._minutes.add(status, duration, now)
-        self._quarters.add(status, duration, now)
+        step = None if started_at is None else step_of(now - started_at)
+        if step is not None and status is Status.COMPLETED:
+            self._durations[task].add(step)
+        self._minutes.add(status, step, now)
+        self._quarters.add(status, step, now)
 
 
 class Ledgers:
