@@ -1,15 +1,17 @@
 """From a submission to a job: what every engine checks before it accepts one."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.ids import created_at
-from app.jobs.models import Job, Json, Millis, NewJob
+from app.jobs.models import Attempt, Job, Json, Millis, NewJob
+from app.jobs.record import record
 from app.jobs.registry import Task
 from app.jobs.secrets import gaps, merged, pointer_of
-from app.scheduler import Status
+from app.scheduler import Status, Step
+from app.scheduler.states import after
 
 MAX_DELAY: Final = 10 * 366 * 86_400.0
 """Seconds that the start of a job can be put off: ten years."""
@@ -33,15 +35,58 @@ def complete(new: NewJob, source: Job | None) -> NewJob:
     return replace(new, task=new.task or source.task, params=params)
 
 
-def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> Job:
-    """The pending job that a submission makes; raises `InvalidParams` with pointers.
+@record(frozen=True, slots=True)
+class Admission:
+    """A submission that can be accepted."""
 
-    What is due at once is due when it was created; `now` is the clock's, for an id may be ahead of
-    a clock that was set back.
-    """
+    new: NewJob
+    task: Task
+    params: Json
+    """With asterisks in the place of what is secret."""
+    secrets: Json | None
+    arguments: dict[str, Any]
+    """The coroutine's keyword arguments, for one attempt: it may change what they hold."""
+
+    def run_at(self, job_id: UUID, now: Millis) -> Millis:
+        """When the job is due. What is due at once is due when it was created.
+
+        `now` is the clock's, for an id may be ahead of a clock that was set back.
+        """
+        return _run_at(self.new, min(now, created_at(job_id)))
+
+    def job(
+        self, job_id: UUID, version: int, run_at: Millis, started_at: Millis | None = None
+    ) -> Job:
+        """The job that it makes: pending, or begun at once with its first attempt."""
+        new, task = self.new, self.task
+        pending = started_at is None
+        return Job(
+            id=job_id,
+            task=task.name,
+            status=Status.PENDING if pending else after(Status.PENDING, Step.START),
+            version=version,
+            params=self.params,
+            secrets=self.secrets,
+            labels=new.labels,
+            priority=task.options.priority if new.priority is None else new.priority,
+            timeout=_timeout(new, task),
+            attempt=0 if pending else 1,
+            max_attempts=task.max_attempts,
+            attempts=() if started_at is None else (Attempt(1, started_at),),
+            run_at=run_at,
+            start_by=None if new.start_within is None else run_at + _millis(new.start_within),
+            started_at=started_at,
+            owner=new.owner,
+            traceparent=new.traceparent,
+        )
+
+
+def admit(new: NewJob, task: Task) -> Admission:
+    """Check a submission; raises `InvalidParams` with pointers."""
     errors, params = _errors_of(new, task), new.params or b"{}"
+    arguments = {}
     try:
-        task.params.parse(params)
+        arguments = task.params.parse(params)
     except InvalidParams as invalid:
         errors += invalid.errors
     if errors:
@@ -49,23 +94,7 @@ def admit(new: NewJob, task: Task, job_id: UUID, version: int, now: Millis) -> J
     secrets = None
     if task.params.secrets is not None:
         params, secrets = task.params.secrets.split(params)
-    run_at = _run_at(new, min(now, created_at(job_id)))
-    return Job(
-        id=job_id,
-        task=task.name,
-        status=Status.PENDING,
-        version=version,
-        params=params,
-        secrets=secrets,
-        labels=new.labels,
-        priority=task.options.priority if new.priority is None else new.priority,
-        timeout=_timeout(new, task),
-        max_attempts=task.max_attempts,
-        run_at=run_at,
-        start_by=None if new.start_within is None else run_at + _millis(new.start_within),
-        owner=new.owner,
-        traceparent=new.traceparent,
-    )
+    return Admission(new, task, params, secrets, arguments)
 
 
 def _params_of(source: Job, new: NewJob) -> Json:

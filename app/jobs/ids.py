@@ -4,9 +4,9 @@ The upper 64 bits are 48 bits of milliseconds, the version and a 12-bit counter 
 RFC), so that a store can use them as a time-ordered integer key; the lower 62 bits are random.
 """
 
-import secrets
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 from uuid import UUID
 
@@ -14,29 +14,32 @@ _VERSION: Final = 0x7000
 _VARIANT: Final = 1 << 63
 _COUNTER: Final = 0x0FFF
 _HALVES: Final = struct.Struct(">qq")
+_LOW: Final = struct.Struct(">Q")
+_AT_ONCE: Final = 256
+"""Ids for which randomness is fetched at a time: each fetch is a call of the system."""
 
 
 class JobIds:
     """Makes ids that only grow, also when the clock steps back or the process restarts.
 
-    `last` is the upper half of the newest id given out before; `random_bits` gives so many bits.
+    `last` is the upper half of the newest id given out before; `random_bytes` gives so many bytes.
     """
 
     def __init__(
         self,
         now: Callable[[], int],
         last: int = 0,
-        random_bits: Callable[[int], int] = secrets.randbits,
+        random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._now = now
         self._last = last
-        self._random_bits = random_bits
+        self._lows = _lows(random_bytes)
 
     def next(self) -> UUID:
         """A new id, of the present millisecond or of the last id's when that is later."""
         fresh = self._now() << 16 | _VERSION
         self._last = fresh if fresh > self._last else _following(self._last)
-        return UUID(int=self._last << 64 | _VARIANT | self._random_bits(62))
+        return UUID(int=self._last << 64 | next(self._lows))
 
 
 def halves(job_id: UUID) -> tuple[int, int]:
@@ -58,6 +61,13 @@ def created_at(job_id: UUID) -> int:
 def first_at(millis: int) -> UUID:
     """The smallest id that can carry this time: where a list of jobs since then starts."""
     return UUID(int=(millis << 16 | _VERSION) << 64)
+
+
+def _lows(random_bytes: Callable[[int], bytes]) -> Iterator[int]:
+    """Lower halves: the variant and 62 random bits."""
+    while True:
+        for (number,) in _LOW.iter_unpack(random_bytes(_AT_ONCE * _LOW.size)):
+            yield _VARIANT | number >> 2
 
 
 def _following(high: int) -> int:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
 from typing import Any, Self
 
-from app.jobs.context import JobContext
 from app.jobs.errors import InvalidParams, StartUpError, UnknownTask
-from app.jobs.models import Json
 from app.jobs.options import NAME_RULE, TaskOptions, is_task_name, options_of
 from app.jobs.signature import BadSignature, Params, Result, params_of, result_of
 from app.jobs.texts import to_json
@@ -47,13 +45,6 @@ class Task:
     def max_attempts(self) -> int:
         """How often one job may be started."""
         return self.options.retries + 1
-
-    def arguments(self, params: Json, context: JobContext) -> dict[str, Any]:
-        """The keyword arguments for one attempt; raises `InvalidParams`."""
-        arguments = self.params.parse(params)
-        if self.params.context_name is not None:
-            arguments[self.params.context_name] = context
-        return arguments
 
 
 class TaskRegistry:

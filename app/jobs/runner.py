@@ -9,13 +9,14 @@ import functools
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, assert_never
 
 from app.jobs.context import ContextSink, JobContext
 from app.jobs.errors import InvalidParams
 from app.jobs.models import ErrorType, Job, JobError, Json, Millis
+from app.jobs.record import record
 from app.jobs.registry import Task
 from app.jobs.retry import delay_after, is_retried
 from app.jobs.secrets import merged
@@ -37,7 +38,7 @@ class Interruption(Enum):
     SHUTDOWN = "shutdown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How an attempt ended and the job's next step.
 
@@ -53,7 +54,7 @@ class Outcome:
     retry_at: Millis | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a runner goes by beside the task's own options."""
 
@@ -94,24 +95,33 @@ class Attempt:
         """The coroutine in the scheduler, once `start` has begun it."""
         return self._running
 
-    def start(self, scheduler: BackgroundTaskScheduler) -> None:
-        """Begin; the coroutine takes its first step in a later turn of the event loop."""
-        job = self._job
-        clock = asyncio.get_running_loop().time  # by which it times out, too
-        context = JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout, clock)
+    def start(
+        self, scheduler: BackgroundTaskScheduler, arguments: dict[str, Any] | None = None
+    ) -> None:
+        """Begin; the coroutine takes its first step in a later turn of the event loop.
+
+        `arguments` are what the job's params stand for, if that is known already.
+        """
+        job, params = self._job, self._task.params
         try:
-            params = merged(job.params, job.secrets)
-            arguments = self._task.arguments(params, context)
+            if arguments is None:
+                arguments = params.parse(merged(job.params, job.secrets))
         except InvalidParams as error:
             error_of_job = JobError(ErrorType.INVALID_PARAMS, clipped(str(error)))
             self._on_outcome(Outcome(step=Step.FAIL, error=error_of_job))
             return
+        if params.context_name is not None:
+            arguments[params.context_name] = self._context()
         self._running = scheduler.create_task(
             functools.partial(self._task.function, **arguments), name=f"{job.task} {job.id}"
         )
         self._running.add_done_callback(self._finished)
         if job.timeout is not None:
             self._set_timer(job.timeout, self.interrupt, Interruption.TIMEOUT)
+
+    def _context(self) -> JobContext:
+        job, clock = self._job, asyncio.get_running_loop().time  # by which it times out, too
+        return JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout, clock)
 
     def interrupt(self, reason: Interruption) -> bool:
         """Tell the coroutine to stop; True if this call did. The first reason stays.
@@ -220,7 +230,7 @@ def retried(outcome: Outcome, job: Job, task: Task | None, limits: Limits) -> Ou
     return replace(outcome, step=Step.RETRY, retry_at=limits.now() + round(delay * 1000))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class _Ended:
     """What the coroutine did: the JSON it returned, or what it raised."""
 

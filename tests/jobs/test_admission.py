@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.jobs.admission import MAX_DELAY, admit
+from app.jobs.admission import MAX_DELAY, Admission, admit
 from app.jobs.errors import InvalidParams
 from app.jobs.ids import first_at
-from app.jobs.models import Job, NewJob
+from app.jobs.models import Attempt, Job, NewJob
 from app.jobs.options import TaskOptions
 from app.jobs.registry import Task, task_from
 from app.scheduler import Status
@@ -26,8 +26,12 @@ def _task(**options: Any) -> Task:
 
 
 def _admit(task: Task, params: bytes = b'{"width":1}', **new: Any) -> Job:
-    submission = NewJob(task="resize", params=params, **new)
-    return admit(submission, task, JOB_ID, version=7, now=NOW)
+    return _job(admit(NewJob(task="resize", params=params, **new), task))
+
+
+def _job(admission: Admission, job_id: UUID = JOB_ID, now: int = NOW) -> Job:
+    """The pending job of an admission."""
+    return admission.job(job_id, 7, admission.run_at(job_id, now))
 
 
 def test_a_plain_submission_is_a_pending_job_due_now() -> None:
@@ -49,14 +53,28 @@ def test_a_plain_submission_is_a_pending_job_due_now() -> None:
 def test_a_clock_that_was_set_back_delays_no_job() -> None:
     """A job is due by the clock, though ids that only grow may be ahead of it."""
     submission = NewJob(task="resize", params=b'{"width":1}')
-    job = admit(submission, _task(), first_at(NOW + 3_600_000), version=7, now=NOW)
+    job = _job(admit(submission, _task()), first_at(NOW + 3_600_000))
     assert job.run_at == NOW
 
 
 def test_a_clock_that_is_later_by_a_moment() -> None:
     """What is due at once is due when it was created, though the clock was read a moment later."""
     submission = NewJob(task="resize", params=b'{"width":1}')
-    assert admit(submission, _task(), JOB_ID, version=7, now=NOW + 1).run_at == NOW
+    assert _job(admit(submission, _task()), now=NOW + 1).run_at == NOW
+
+
+def test_a_job_that_begins_at_once() -> None:
+    """Written as started in its first row, it is in its first attempt."""
+    admission = admit(NewJob(task="resize", params=b'{"width":1}'), _task(retries=1))
+    job = admission.job(JOB_ID, 7, NOW, started_at=NOW + 5)
+    assert (job.status, job.attempt, job.started_at) == (Status.RUNNING, 1, NOW + 5)
+    assert job.attempts == (Attempt(1, NOW + 5),)
+
+
+def test_arguments() -> None:
+    """What the params stand for is found once, with the defaults of those that were left out."""
+    admission = admit(NewJob(task="resize", params=b'{"width":1}'), _task())
+    assert admission.arguments == {"width": 1, "height": 10}
 
 
 def test_what_is_asked_for_goes_before_what_the_task_says() -> None:

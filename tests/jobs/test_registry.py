@@ -196,23 +196,20 @@ def test_a_task_may_be_undocumented() -> None:
     assert (found.doc, found.summary) == ("", "")
 
 
-def _context() -> JobContext:
-    return JobContext(JOB.id, 2, {}, Notebook())
-
-
-def test_arguments_are_the_params_and_the_context() -> None:
+def test_params_and_context_are_the_arguments() -> None:
     """Called with them, the function runs."""
     found = task_from(resize, TaskOptions())
-    context = _context()
-    arguments = found.arguments(b'{"width":3}', context)
-    assert arguments == {"width": 3, "job": context}
-    assert asyncio.run(found.function(**arguments)) == 6
+    arguments = found.params.parse(b'{"width":3}')
+    assert arguments == {"width": 3}
+    assert found.params.context_name == "job"
+    context = JobContext(JOB.id, 2, {}, Notebook())
+    assert asyncio.run(found.function(**arguments, job=context)) == 6
 
 
-def test_arguments_are_checked() -> None:
+def test_params_are_checked() -> None:
     """Params that do not fit raise `InvalidParams`."""
     with pytest.raises(InvalidParams, match="/params/width"):
-        task_from(resize, TaskOptions()).arguments(b'{"width":"x"}', _context())
+        task_from(resize, TaskOptions()).params.parse(b'{"width":"x"}')
 
 
 def test_a_method_of_an_object_may_be_a_task() -> None:
@@ -226,7 +223,7 @@ def test_a_method_of_an_object_may_be_a_task() -> None:
             return net * self.tax
 
     found = TaskRegistry.from_modules([_module(Shop().price)])["price"]
-    assert found.arguments(b'{"net":3}', _context()) == {"net": 3}
+    assert found.params.parse(b'{"net":3}') == {"net": 3}
     assert asyncio.run(found.function(net=3)) == 6
 
 

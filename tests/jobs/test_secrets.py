@@ -437,7 +437,8 @@ def test_nothing_that_may_be_logged_has_a_secret() -> None:
     """The representation of a job or of a submission has none, nor have a job's params."""
     text = to_json({"password": CANARY})
     new = NewJob(task="login", params=text)
-    job = admit(new, task_from(_login, TaskOptions(sensitive=("password",))), UUID(int=0), 1, 0)
+    admission = admit(new, task_from(_login, TaskOptions(sensitive=("password",))))
+    job = admission.job(UUID(int=0), 1, 0)
     assert job.params == to_json({"password": MASK})
     assert CANARY not in repr(new) + repr(job)
     assert merged(job.params, job.secrets) == text

@@ -29,7 +29,10 @@ class Notes(Protocol):
 
 
 class SimulatedWriter:
-    """Drives a `GroupCommit` as the thread does: batch after batch, answers in order."""
+    """Drives a `GroupCommit` as the writer does: batch after batch, answers in order.
+
+    Between the changes of a batch and its commit the event loop may turn.
+    """
 
     def __init__(self, connect: Connect, post: Post, chance: Random, notes: Notes) -> None:
         self._commit = GroupCommit(connect, self._answer_later)
@@ -41,6 +44,8 @@ class SimulatedWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._outbox: deque[Call] = deque()
         self._ended: Call | None = None
+        self._is_writing = False
+        """Whether changes are made that are not committed."""
         self.ran: list[Spied] = []
         """The changes of the transaction that is being made."""
         self.unanswered: list[Spied] = []
@@ -53,7 +58,7 @@ class SimulatedWriter:
     @property
     def busy(self) -> bool:
         """Whether anything is on its way."""
-        on_its_way = self._queue or self._outbox or self.unanswered
+        on_its_way = self._queue or self._is_writing or self._outbox or self.unanswered
         return bool(on_its_way) or self.error is not None
 
     def start(self) -> None:
@@ -84,6 +89,8 @@ class SimulatedWriter:
         return self._chance.choice(DELAYS) * TICK
 
     def _write_in(self, delay: float) -> None:
+        if self._is_writing:  # what comes of it goes on with what is queued
+            return
         when = max(self._loop.time() + delay, self._notes.stall())
         if self._timer is not None:
             if self._timer.when() <= when:
@@ -97,10 +104,26 @@ class SimulatedWriter:
         if count > 1 and self._chance.random() < 0.3:
             count = self._chance.randrange(1, count + 1)
         batch = [self._queue.popleft() for _ in range(count)]
-        if batch or self.error is not None:
-            self.ran.clear()
+        if not batch and self.error is None:
+            self._go_on()
+            return
+        self.ran.clear()
+        if not self._commit.opens_at_once():
             self._commit.write(batch)
-            self._look_at_batch()
+            self._written()
+        elif self._commit.begin(batch):
+            self._is_writing = True
+            self._loop.call_later(self._delay(), self._sync)
+        else:
+            self._written()
+
+    def _sync(self) -> None:
+        self._is_writing = False
+        self._commit.commit()
+        self._written()
+
+    def _written(self) -> None:
+        self._look_at_batch()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -157,7 +180,7 @@ class Spied:
         self.kind = type(change).__name__.lower()
         self.job_id: UUID | None = getattr(change, "job_id", None)
         self.version: int = change.row[2] if isinstance(change, Insert) else _version_of(change)
-        self.at: int | None = getattr(change, "at", None)
+        self.at: int | None = getattr(getattr(change, "ended", change), "at", None)
         self.result: Any = None
 
     @property
@@ -201,8 +224,8 @@ class Spied:
                 return ["an expiry that comes too late"]
             case Fail(), Status():
                 return ["expiry"]
-            case Finish(outcome=outcome), Status.CANCELLED if outcome.step is not Step.CANCEL:
-                return [f"a cancel before the outcome {outcome.step}"]
+            case Finish(ended=ended), Status.CANCELLED if ended.outcome.step is not Step.CANCEL:
+                return [f"a cancel before the outcome {ended.outcome.step}"]
             case Finish(), Status() as status:
                 return [f"outcome {status}"]
             case RequestCancel(), Cancelled(matched=False):

@@ -8,6 +8,7 @@ from app.jobs import JobContext
 from app.jobs.errors import InvalidParams
 from app.jobs.registry import TaskRegistry
 from app.tasks import basics
+from tests.tasks.calls import run
 from tests.tasks.sink import RecordingSink
 
 
@@ -29,7 +30,7 @@ async def test_an_example_runs(name: str, registry: TaskRegistry, job: JobContex
     """The example of a task fits its parameters, and its result the declared type."""
     task = registry[name]
     params = json.dumps(task.options.example).encode()
-    result = await task.function(**task.arguments(params, job))
+    result = await run(task, params, job)
     assert json.loads(task.result.encode(result)) is not None
 
 
@@ -52,11 +53,11 @@ async def test_an_example_runs(name: str, registry: TaskRegistry, job: JobContex
     ],
 )
 def test_params_out_of_bounds_are_refused(
-    name: str, params: dict[str, object], registry: TaskRegistry, job: JobContext
+    name: str, params: dict[str, object], registry: TaskRegistry
 ) -> None:
     """What a task cannot or should not do is refused before it starts."""
     with pytest.raises(InvalidParams):
-        registry[name].arguments(json.dumps(params).encode(), job)
+        registry[name].params.parse(json.dumps(params).encode())
 
 
 async def test_sleep_returns_what_was_asked_for() -> None:
@@ -79,7 +80,7 @@ async def test_echo_returns_its_value(
 ) -> None:
     """Any JSON comes back as it was."""
     task = registry["echo"]
-    result = await task.function(**task.arguments(json.dumps({"value": value}).encode(), job))
+    result = await run(task, json.dumps({"value": value}).encode(), job)
     assert json.loads(task.result.encode(result)) == value
 
 

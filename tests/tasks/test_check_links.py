@@ -14,6 +14,7 @@ from app.outbound import OutboundRefused
 from app.tasks.check_links import SiteUnreachable, check_links
 from app.tasks.link_report import BrokenLink, LinkReport, PageReport, Redirect
 from tests.outbound.loopback import allowing
+from tests.tasks.calls import run
 from tests.tasks.sink import RecordingSink
 from tests.tasks.site import Site, files_in, html, response, site_of
 
@@ -183,7 +184,7 @@ async def test_it_runs_as_a_task(job: JobContext) -> None:
     async with site.listening():
         with allowing("127.0.0.1"):
             params = json.dumps({"url": site.url, "max_pages": 1}).encode()
-            result = await task.function(**task.arguments(params, job))
+            result = await run(task, params, job)
     assert json.loads(task.result.encode(result)) == {
         "complete": False,
         "pages": [{"url": site.url + "/", "status": 200, "links": 1}],

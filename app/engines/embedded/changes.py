@@ -1,7 +1,6 @@
 """Every change of the journal, each one conditional on what the row says when it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
 from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, error_text, job_of
 from app.jobs.ids import halves
 from app.jobs.models import Job, JobError, Json, Millis
+from app.jobs.record import record
 from app.jobs.runner import Outcome
 from app.scheduler import Status, Step
 from app.scheduler.states import after
@@ -21,9 +21,10 @@ _INSERT: Final = (
 )
 _PENDING: Final = CODES[Status.PENDING]
 _RUNNING: Final = CODES[Status.RUNNING]
+_UNLESS_CANCELLED: Final = " AND cancel_requested_at IS NULL"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Insert:
     """A new job, pending or already running, with its labels and its key."""
 
@@ -48,7 +49,7 @@ class Insert:
         return _status_since(db, self.job_id, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Start:
     """A pending job starts its next attempt, of the given number."""
 
@@ -77,79 +78,106 @@ class Start:
         return _job_in(db, db.execute(sql, (*halves(self.job_id), self.version)))
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """A running attempt has ended. If a cancel is on record the job ends cancelled."""
+@record(frozen=True, slots=True)
+class Ended:
+    """How and when an attempt has ended."""
 
     job_id: UUID
-    version: int
     attempt: int
     at: Millis
     outcome: Outcome
+    has_secrets: bool
+    """Whether the journal may hold secrets of the job."""
+
+
+@record(frozen=True, slots=True)
+class Finish:
+    """A running attempt has ended. If a cancel is on record the job ends cancelled."""
+
+    ended: Ended
+    version: int
     lines: str | None = None
     """The job's log lines, if there are any."""
 
+    @property
+    def job_id(self) -> UUID:
+        """The job that it is about."""
+        return self.ended.job_id
+
     def run(self, db: apsw.Connection) -> Status | None:
         """Gives the new status, or None when this attempt was not the running one any more."""
+        step = self.ended.outcome.step
+        status = None
+        if self.lines is None and step in (Step.COMPLETE, Step.FAIL):
+            status = self._end(db, step, _UNLESS_CANCELLED)
+        return self._run_with_cancel(db, step) if status is None else status
+
+    def happened(self, db: apsw.Connection) -> Status | None:
+        """Gives the new status if it was written."""
+        return _status_since(db, self.job_id, self.version)
+
+    def _run_with_cancel(self, db: apsw.Connection, step: Step) -> Status | None:
         cancel = self._where(db)
         if cancel is None:
             return None
         if self.lines is not None:
             high, _ = halves(self.job_id)
             db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (high, self.lines))
-        cancelled = cancel or self.outcome.step is Step.CANCEL
-        if self.outcome.step is Step.RETRY and not cancelled:
-            return self._retry(db)
-        return self._end(db, Step.CANCEL if cancelled else self.outcome.step)
-
-    def happened(self, db: apsw.Connection) -> Status | None:
-        """Gives the new status if it was written."""
-        return _status_since(db, self.job_id, self.version)
+        if cancel:
+            step = Step.CANCEL
+        return self._retry(db) if step is Step.RETRY else self._end(db, step)
 
     def _where(self, db: apsw.Connection) -> bool | None:
         """Whether a cancel is on record for this running attempt; None when it is not running."""
         row = db.execute(
             "SELECT cancel_requested_at IS NOT NULL FROM jobs "
             "WHERE high = ? AND low = ? AND status = ? AND attempt = ?",
-            (*halves(self.job_id), _RUNNING, self.attempt),
+            (*halves(self.job_id), _RUNNING, self.ended.attempt),
         ).fetchone()
         return None if row is None else bool(row[0])
 
     def _retry(self, db: apsw.Connection) -> Status:
         high, _ = halves(self.job_id)
+        outcome = self.ended.outcome
         db.execute(
             "INSERT INTO attempts SELECT high, attempt, started_at, ?, ?, ? "
             "FROM jobs WHERE high = ?",
-            (self.at, CODES[Status.FAILED], error_text(self.outcome.error), high),
+            (self.ended.at, CODES[Status.FAILED], error_text(outcome.error), high),
         )
         pending = after(Status.RUNNING, Step.RETRY)
         db.execute(
             "UPDATE jobs SET version = ?, status = ?, run_at = ?, started_at = NULL WHERE high = ?",
-            (self.version, CODES[pending], self.outcome.retry_at, high),
+            (self.version, CODES[pending], outcome.retry_at, high),
         )
         return pending
 
-    def _end(self, db: apsw.Connection, step: Step) -> Status:
-        status, outcome = after(Status.RUNNING, step), self.outcome
+    def _end(self, db: apsw.Connection, step: Step, unless: str = "") -> Status | None:
+        """The last status of the job, or None when it does not run this attempt, or `unless`."""
+        ended, outcome = self.ended, self.ended.outcome
+        status = after(Status.RUNNING, step)
         result, error = None, outcome.error
         if step is Step.COMPLETE:
             result = outcome.returned
         elif step is Step.CANCEL:
             result = None if outcome.returned == b"null" else outcome.returned
             error = outcome.raised
+        high, low = halves(ended.job_id)
         db.execute(
             "UPDATE jobs SET version = ?, status = ?, finished_at = ?, result = ?, error = ? "
-            "WHERE high = ?",
+            f"WHERE high = ? AND low = ? AND status = ? AND attempt = ?{unless}",
             (
-                *(self.version, CODES[status], self.at, result, error_text(error)),
-                halves(self.job_id)[0],
+                *(self.version, CODES[status], ended.at, result, error_text(error)),
+                *(high, low, _RUNNING, ended.attempt),
             ),
         )
-        scrub(db, halves(self.job_id)[0])
+        if not db.changes():
+            return None
+        if ended.has_secrets:
+            scrub(db, high)
         return status
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fail:
     """A pending job that can never start."""
 
@@ -179,7 +207,7 @@ class Fail:
         return _status_since(db, self.job_id, self.version)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cancelled:
     """What a request to cancel met: the status after it, and whether `if_version` was right."""
 
@@ -187,7 +215,7 @@ class Cancelled:
     matched: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RequestCancel:
     """A cancel on record: a pending job ends at once, a running one is to stop."""
 

@@ -8,13 +8,13 @@ import ctypes
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import apsw
 
 from app.jobs.errors import StoreUnavailable
+from app.jobs.record import record
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -42,6 +42,9 @@ _PROOF: Final = (
 )
 """Changes nothing, but is written: SQLite leaves out only what each statement leaves as it is."""
 
+_PATIENCE: Final = 5_000
+"""Milliseconds to wait for another connection that writes, such as one that empties the log."""
+
 _STORE_ERRORS: Final = (
     apsw.FullError,
     apsw.IOError,
@@ -60,16 +63,19 @@ _STORE_ERRORS: Final = (
 
 
 class Change(Protocol[T_co]):
-    """One change of the journal; its methods run in the writer's thread."""
+    """One change of the journal."""
 
     def run(self, db: apsw.Connection) -> T_co:
-        """Make the change, within a savepoint of its own, and say what came of it."""
+        """Make the change and say what came of it.
+
+        It may be made again after its transaction was rolled back.
+        """
 
     def happened(self, db: apsw.Connection) -> T_co | None:
         """After a commit of unknown fate: what `run` gave if the change was made, else None."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Write(Generic[T]):
     """A change that is queued. Callbacks run on the event loop, in the order of submission."""
 
@@ -84,13 +90,21 @@ class Write(Generic[T]):
 
 
 class GroupCommit:
-    """Commits batch after batch. It blocks: it is for whoever drives it, in one thread."""
+    """Commits batch after batch: `begin` makes the changes, `commit` makes them durable.
+
+    Once `opens_at_once` has said so, `begin` takes microseconds a change and waits for nothing:
+    it is for the event loop's thread, where no other thread gets into its way. `commit` waits for
+    the disk, and `write`, which does all of it, for other writers and a failing store as well.
+    Whoever drives it makes one call at a time.
+    """
 
     def __init__(self, connect: Connect, post: Post) -> None:
         self._connect = connect
         self._post = post
         self._kept: list[Write[Any]] = []
         self._uncertain: list[Write[Any]] = []
+        self._begun: list[Write[Any]] = []
+        self._answers: list[Call] = []
         self._db: apsw.Connection | None = None
         self._pause = RETRY_FIRST
         self._told = False
@@ -110,28 +124,52 @@ class GroupCommit:
 
     def write(self, queued: Sequence[Write[Any]]) -> None:
         """Commit what was kept and what has queued up, and answer those who wait for it."""
+        if self.begin(queued):
+            self.commit()
+
+    def opens_at_once(self) -> bool:
+        """Open a transaction for `begin`, if the store is sound and no other connection writes."""
+        if self._db is None or self.error is not None:
+            return False
+        try:
+            _open(self._db, wait=0)
+        except Exception:  # `write` meets it again, and deals with it
+            return False
+        return True
+
+    def begin(self, queued: Sequence[Write[Any]]) -> bool:
+        """Make the changes that were kept and those that have queued up, for `commit`.
+
+        False when the store fails: those who can be refused have been told.
+        """
         batch = self._kept + list(queued)
         self._kept = []
         try:
             db = self._db = self._db or self._connect()
             batch = self._resolve(db) + batch
-            answers = self._run_all(db, batch)
+            self._answers = self._run_all(db, batch)
         # Whatever it is, the next try begins afresh: without us nothing would be written.
         except Exception as error:
             self._failed(error)
             self._kept = self._refuse(batch)
-            return
+            return False
+        self._begun = batch
+        return True
+
+    def commit(self) -> None:
+        """Make durable what has begun, and answer those who wait for it."""
+        assert self._db is not None, "nothing has begun"
         try:
-            db.execute("COMMIT")
+            self._db.execute("COMMIT")
         except Exception as error:
             self._failed(error)
-            self._uncertain = batch
+            self._uncertain = self._begun
             return
         if self.error is not None:
             self.error = None
             self._pause = RETRY_FIRST
             self._well()
-        self._answer(answers)
+        self._answer(self._answers)
 
     def close(self) -> None:
         """Refuse what may be refused, say how much else is lost, and close the journal."""
@@ -141,11 +179,18 @@ class GroupCommit:
         self._disconnect()
 
     def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Call]:
-        _require_in_place(db)
-        db.execute("BEGIN IMMEDIATE")
+        if not db.in_transaction:
+            _open(db, wait=_PATIENCE)
         if self.error is not None:  # an empty transaction would not touch the disk
             db.execute(_PROOF)
-        return [_run(db, write) for write in batch]
+        db.execute("SAVEPOINT batch")
+        try:
+            return [partial(write.then, write.change.run(db)) for write in batch]
+        except _STORE_ERRORS:
+            raise
+        except Exception:  # a defect of ours, which each of the others is kept out of
+            db.execute("ROLLBACK TO batch")
+            return [_run_apart(db, write) for write in batch]
 
     def _resolve(self, db: apsw.Connection) -> list[Write[Any]]:
         """Read back what became of a batch whose commit failed; gives what is to be done again."""
@@ -191,6 +236,13 @@ class GroupCommit:
             self._post(partial(_call_all, answers))
 
 
+def _open(db: apsw.Connection, wait: int) -> None:
+    """Begin a transaction; waits so many milliseconds for another connection that writes."""
+    _require_in_place(db)
+    db.set_busy_timeout(wait)
+    db.execute("BEGIN IMMEDIATE")
+
+
 def _require_in_place(db: apsw.Connection) -> None:
     """A file that was moved or deleted still takes writes, but the next start would not find it."""
     moved = ctypes.c_int()
@@ -199,14 +251,14 @@ def _require_in_place(db: apsw.Connection) -> None:
         raise apsw.CantOpenError("its file has been moved or deleted")
 
 
-def _run(db: apsw.Connection, write: Write[Any]) -> Call:
-    """Make one change; gives the answer that is due once it is durable."""
+def _run_apart(db: apsw.Connection, write: Write[Any]) -> Call:
+    """Make one change, or nothing of it; gives the answer that is due once it is durable."""
     db.execute("SAVEPOINT one")
     try:
         answer: Call = partial(write.then, write.change.run(db))
     except _STORE_ERRORS:
         raise
-    except Exception as error:  # a defect of ours: the other changes of the batch go on
+    except Exception as error:
         log.exception("a change could not be made: %s", type(write.change).__name__)
         db.execute("ROLLBACK TO one")
         answer = _without_effect(write, error)

@@ -10,9 +10,10 @@ import contextlib
 import logging
 from collections import Counter
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from app.engines.embedded.changes import Ended
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
@@ -104,11 +105,10 @@ class Dispatcher:
         """The jobs whose coroutines run."""
         return [live.id for live in self._live.values() if live.attempt is not None]
 
-    def take_slot(self, job: Job) -> bool:
+    def take_slot(self, task: str, owner: str | None, run_at: Millis, now: Millis) -> bool:
         """Take a slot for a new job, if it can start at once and overtakes nobody."""
-        now = self._now()
-        overtakes = job.run_at > now or self._queue.has_due(now)
-        return not overtakes and self._queue.take_slot(job.task, job.owner)
+        overtakes = run_at > now or self._queue.has_due(now)
+        return not overtakes and self._queue.take_slot(task, owner)
 
     def release_slot(self, job: Job) -> None:
         """Give back the slot of a job that was not accepted after all."""
@@ -122,19 +122,22 @@ class Dispatcher:
         else:
             self._queue.push(live, self._now())
 
-    def add(self, job: Job) -> None:
-        """A job that is in the journal from now on: pending, or running in a slot taken for it."""
+    def add(self, job: Job, arguments: dict[str, Any] | None = None) -> None:
+        """A job that is in the journal from now on: pending, or running in a slot taken for it.
+
+        `arguments` are what its params stand for, if that has just been found.
+        """
         self._feed.changed(job.id)
         if job.status is Status.RUNNING:
             live = self._live[job.id] = LiveJob(job, self._speech)
-            self._begin(live, job)
+            self._begin(live, job, arguments)
         else:
             self.queue(job)
             self.dispatch()
 
     def dispatch(self) -> None:
         """Start what may start now, and see to it that the rest is looked at in time."""
-        if self._stopped_at is not None:
+        if self._stopped_at is not None or not self._queue:
             return
         now = self._now()
         for late in self._queue.late(now):
@@ -197,7 +200,7 @@ class Dispatcher:
         self._feed.changed(live.id)
         self._begin(live, job)
 
-    def _begin(self, live: LiveJob, job: Job) -> None:
+    def _begin(self, live: LiveJob, job: Job, arguments: dict[str, Any] | None = None) -> None:
         if self._closed:  # its start took longer to write than every grace
             return
         live.number = job.attempt
@@ -206,18 +209,19 @@ class Dispatcher:
         if live.lines is None and job.attempt > 1:  # of the attempts before a restart
             with contextlib.suppress(StoreUnavailable):  # it is no reason not to run
                 live.keep(self._journal.reader.lines(live.id))
+        live.has_secrets = job.secrets is not None
         task = self._registry[job.task]
         live.attempt = Attempt(task, job, live, self._limits, partial(self._ended, live))
-        live.attempt.start(self._scheduler)
+        live.attempt.start(self._scheduler, arguments)
         if self._interrupting:
             live.attempt.interrupt(Interruption.SHUTDOWN)
 
     def _ended(self, live: LiveJob, outcome: Outcome) -> None:
         if self._closed:  # it outlasted every grace: the next start applies the crash rule
             return
+        ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
         finished = partial(self._finished, live, outcome)
-        now, lines = self._now(), live.lines or ()
-        self._journal.finish(live.id, live.number, now, outcome, finished, lines)
+        self._journal.finish(ended, finished, live.lines)
 
     def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
         live.attempt = None

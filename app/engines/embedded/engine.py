@@ -1,27 +1,26 @@
 """The embedded engine: scheduler and journal in one process, under one lock."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Self
 from uuid import UUID
 
-from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse
-from app.engines.embedded.changes import Cancelled
+from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse, resolve
+from app.engines.embedded.changes import Cancelled, Ended
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.feed import Feed
+from app.engines.embedded.housekeeping import Housekeeping
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.ledger import Ledgers
 from app.engines.embedded.reader import Reader
-from app.engines.embedded.rows import Kind
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import Watching
-from app.jobs.errors import JobsError, ShuttingDown, StoreUnavailable, VersionMismatch
+from app.jobs.errors import JobsError, ShuttingDown, VersionMismatch
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
@@ -31,9 +30,6 @@ from app.jobs.watchdog import Watchdog
 from app.scheduler import Status
 
 log = logging.getLogger(__name__)
-
-_REMOVE_AT_ONCE: Final = 500
-"""Jobs removed in one change, few enough to keep submissions quick."""
 
 
 class EmbeddedEngine:
@@ -54,8 +50,7 @@ class EmbeddedEngine:
             self._journal, self._dispatcher, self._feed, lambda: self._draining
         )
         self._watchdog = Watchdog()
-        self._loop_lag = 0.0
-        self._housekeeper: asyncio.Task[None] | None = None
+        self._housekeeping = Housekeeping(self._journal, self._dispatcher, self._ledger, config)
         self._draining = False
 
     async def __aenter__(self) -> Self:
@@ -70,7 +65,7 @@ class EmbeddedEngine:
         if self._config.watch_loop:
             self._watchdog.start()
         self._dispatcher.dispatch()
-        self._housekeeper = asyncio.create_task(self._keep_house(), name="awaitd-housekeeper")
+        self._housekeeping.start()
         return self
 
     async def __aexit__(
@@ -83,9 +78,7 @@ class EmbeddedEngine:
         self.drain()
         try:
             await self._dispatcher.finish(self._config.shutdown_grace, self._config.cancel_grace)
-            assert self._housekeeper is not None, "the engine is not open"
-            self._housekeeper.cancel()
-            await asyncio.wait((self._housekeeper,))
+            await self._housekeeping.stop()
         finally:
             await self._journal.close()
             self._watchdog.stop()
@@ -171,7 +164,7 @@ class EmbeddedEngine:
             slots=self._dispatcher.slots,
             slots_taken=self._dispatcher.running,
             oldest_pending=self._journal.reader.oldest_pending(owner),
-            loop_lag=self._loop_lag,
+            loop_lag=self._housekeeping.loop_lag,
             loop_blocked=self._watchdog.times,
             loop_blocked_seconds=self._watchdog.seconds,
             minutes=ledger.minutes(),
@@ -206,8 +199,10 @@ class EmbeddedEngine:
         )
 
     def _with_progress(self, job: Job) -> Job:
+        if job.status is not Status.RUNNING:
+            return job
         live = self._dispatcher.live(job.id)
-        if live is None or live.last_progress is None or job.status is not Status.RUNNING:
+        if live is None or live.last_progress is None:
             return job
         return replace(job, progress=live.last_progress)
 
@@ -221,7 +216,7 @@ class EmbeddedEngine:
         try:
             if met is not None and not met.matched:
                 raise VersionMismatch(job_id)
-            done.set_result(self._with_progress(self._journal.reader.require(job_id)))
+            resolve(done, self._with_progress(self._journal.reader.require(job_id)))
         except JobsError as error:
             refuse(done, error)
 
@@ -245,7 +240,8 @@ class EmbeddedEngine:
         outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         then = partial(self._recovered, job, outcome, done)
-        self._journal.finish(job.id, job.attempt, self._config.now(), outcome, then)
+        ended = Ended(job.id, job.attempt, self._config.now(), outcome, has_secrets=True)
+        self._journal.finish(ended, then)
         return done
 
     def _recovered(
@@ -257,41 +253,3 @@ class EmbeddedEngine:
         self._feed.changed(job.id)
         if status is Status.PENDING and outcome.retry_at is not None:
             self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
-
-    async def _keep_house(self) -> None:
-        """Remove what is past its retention, and fail what waits for a task that is gone."""
-        while True:
-            await self._rest()
-            try:
-                await self._tidy()
-            except Exception:  # whatever it is, the next round tries again
-                log.exception("the journal was not tidied")
-
-    async def _tidy(self) -> None:
-        self._dispatcher.fail_unknown()
-        with contextlib.suppress(StoreUnavailable):
-            await self._journal.forget_scrubbed()
-        while sum((await self._remove_expired()).values()) == _REMOVE_AT_ONCE:
-            pass
-
-    async def _rest(self) -> None:
-        """Sleep, and note by how much the event loop was late to wake us."""
-        loop, pause = asyncio.get_running_loop(), self._config.housekeeping_every
-        due = loop.time() + pause
-        await asyncio.sleep(pause)
-        self._loop_lag = round(max(0.0, loop.time() - due), 4)
-
-    async def _remove_expired(self) -> Mapping[Kind, int]:
-        done: asyncio.Future[Mapping[Kind, int]]
-        done = asyncio.get_running_loop().create_future()
-        now, refused = self._config.now(), partial(refuse, done)
-        then = partial(self._removed, done)
-        self._journal.remove_expired(now, _REMOVE_AT_ONCE, then, refused)
-        try:
-            return await answer(done)
-        except StoreUnavailable:
-            return {}  # the writer has logged why; the next round tries again
-
-    def _removed(self, done: asyncio.Future[Mapping[Kind, int]], gone: Mapping[Kind, int]) -> None:
-        self._ledger.removed(gone)  # also when the answer comes too late for who waited for it
-        done.set_result(gone)

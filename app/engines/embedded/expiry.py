@@ -2,16 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Any, Final
 
 import apsw
 
 from app.engines.embedded.rows import STATUSES, Kind, Row
 from app.jobs.models import Millis
+from app.jobs.record import record
+from app.jobs.texts import to_json
+
+_DUE: Final = "(SELECT value FROM json_each(?))"
+_DELETIONS: Final = (
+    "DELETE FROM labels WHERE (name, value, high) IN (SELECT label.key, label.value, high "
+    f"FROM jobs, json_each(jobs.labels) AS label WHERE high IN {_DUE})",
+    *(f"DELETE FROM {table} WHERE high IN {_DUE}" for table in ("attempts", "logs", "jobs")),
+)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RemoveExpired:
     """Finished jobs that ended before `before` leave the journal, the earliest ended first.
 
@@ -32,16 +41,10 @@ class RemoveExpired:
             (self.now, self.limit),
         ).fetchall()
         self._due[:] = due = [row for row in earliest if row[2] < self.before]
-        for high, *_ in due:
-            db.execute(
-                "DELETE FROM labels WHERE high = ? AND (name, value) IN (SELECT key, value "
-                "FROM json_each((SELECT labels FROM jobs WHERE high = ?)))",
-                (high, high),
-            )
-            db.execute("DELETE FROM attempts WHERE high = ?", (high,))
-            db.execute("DELETE FROM logs WHERE high = ?", (high,))
-            db.execute("DELETE FROM jobs WHERE high = ?", (high,))
         if due:
+            keys = to_json([row[0] for row in due]).decode()
+            for sql in _DELETIONS:
+                db.execute(sql, (keys,))
             db.execute(
                 "UPDATE marks SET newest_removed = max(newest_removed, ?), "
                 "last_version = max(last_version, ?)",

@@ -17,6 +17,7 @@ import apsw
 from app.engines.embedded.backup import Backups
 from app.engines.embedded.changes import (
     Cancelled,
+    Ended,
     Fail,
     Finish,
     Insert,
@@ -35,7 +36,6 @@ from app.engines.embedded.writer import JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.models import Job, JobError, Millis
-from app.jobs.runner import Outcome
 from app.scheduler import Status
 
 FILE: Final = "journal.sqlite3"
@@ -144,16 +144,12 @@ class Journal:
 
     def finish(
         self,
-        job_id: UUID,
-        attempt: int,
-        at: Millis,
-        outcome: Outcome,
+        ended: Ended,
         then: Callable[[Status | None], None],
-        lines: Iterable[LogLine] = (),
+        lines: Iterable[LogLine] | None = None,
     ) -> None:
         """Queue the outcome of an attempt; `then` gets None when it was not the running one."""
-        text = lines_text(lines)
-        self._put(Finish(job_id, self.next_version(), attempt, at, outcome, text), then)
+        self._put(Finish(ended, self.next_version(), lines_text(lines or ())), then)
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]
@@ -210,7 +206,8 @@ class Journal:
     ) -> None:
         if self._writer is None:
             raise StoreUnavailable("the journal is closed")
-        self._damage.see_if_any(self._writer.error)
+        if (error := self._writer.error) is not None:
+            self._damage.see_if_any(error)
         if refused is not None and self._damage.found is not None:
             refused(StoreUnavailable(self._damage.found))
         else:
@@ -236,6 +233,7 @@ class Journal:
         db.pragma("synchronous", "full")
         db.pragma("journal_size_limit", 64 << 20)
         db.pragma("temp_store", "memory")  # savepoints must not depend on another disk's room
+        db.pragma("cache_spill", False)  # nothing is written before the commit, in its own thread
         db.pragma("query_only", read_only)
         return db
 

@@ -30,6 +30,7 @@ class LiveJob:
     __slots__ = (
         "_speech",
         "attempt",
+        "has_secrets",
         "id",
         "last_progress",
         "lines",
@@ -54,6 +55,8 @@ class LiveJob:
         """Of the last attempt that was started, 0 before the first."""
         self.started_at = job.started_at
         """When that attempt did."""
+        self.has_secrets = True
+        """Whether the journal may hold secrets of it."""
         self.attempt: Attempt | None = None
         """The attempt that runs now."""
         self.last_progress: Progress | None = None

@@ -31,6 +31,7 @@ from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
 from app.scheduler import Status
 
+_JOB: Final = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ?"
 _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
     "WHERE high = ? ORDER BY number"
@@ -39,6 +40,10 @@ _EARLIER: Final = (
 
 _PAGE: Final = 4_096
 """Bytes in a page of a journal, as SQLite makes it."""
+
+_KEPT: Final = 1_000
+_SMALL: Final = 4_096
+"""Finished jobs that are kept in memory, and bytes that the params and result of one may have."""
 
 
 P = ParamSpec("P")
@@ -67,22 +72,33 @@ def _require_text(value: bytes) -> None:
     value.decode()
 
 
+def _is_small(job: Job) -> bool:
+    return len(job.params) + len(job.result or b"") <= _SMALL
+
+
 class Reader:
     """Reads the journal, committed state only. Jobs expire `retention` after their end."""
 
     def __init__(self, db: apsw.Connection, retention: Millis) -> None:
         self._db = db
         self._retention = retention
+        self._finished: dict[UUID, Job] = {}
+        """Those that were read last and never change again."""
         self.damage: Damage | None = None
         """Who is told of damage that is found; nobody while the journal is being opened."""
 
-    @_telling
     def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed. Raises `StoreUnavailable`, as all that read."""
-        sql = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ?"
-        for row in self._rows(sql, halves(job_id)):
-            return self._job(row, self._earlier(row))
-        return None
+        job = self._finished.get(job_id)
+        if job is None:
+            job = self._read(job_id)
+            if job is not None and job.done and _is_small(job):
+                self._keep(job)
+        return job
+
+    def forget_finished(self) -> None:
+        """Read anew what is asked for: jobs have been removed."""
+        self._finished.clear()
 
     def require(self, job_id: UUID, owner: str | None = None) -> Job:
         """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""
@@ -221,6 +237,17 @@ class Reader:
         """Close the connection, be it that SQLite cannot tidy up on a failing disk."""
         with contextlib.suppress(apsw.Error):
             self._db.close()
+
+    @_telling
+    def _read(self, job_id: UUID) -> Job | None:
+        for row in self._rows(_JOB, halves(job_id)):
+            return self._job(row, self._earlier(row))
+        return None
+
+    def _keep(self, job: Job) -> None:
+        if len(self._finished) == _KEPT:
+            del self._finished[next(iter(self._finished))]
+        self._finished[job.id] = job
 
     def _earlier(self, row: Row) -> Sequence[Row]:
         high, attempt, started_at = row[0], row[8], row[12]

@@ -5,18 +5,17 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
-from app.engines.embedded.answers import answer, refuse
+from app.engines.embedded.answers import answer, refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.ledger import Ledgers
-from app.jobs.admission import admit, complete
+from app.jobs.admission import Admission, admit, complete
 from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
-from app.jobs.models import Attempt, Job, Millis, NewJob
+from app.jobs.models import Job, NewJob
 from app.jobs.registry import TaskRegistry
-from app.scheduler import Status, Step
-from app.scheduler.states import after
+from app.scheduler import Status
 
 
 class Submissions:
@@ -37,8 +36,8 @@ class Submissions:
         self._max_pending = config.max_pending
         self._max_store_size = config.max_store_size
         self._now = config.now
-        self._random_bits = config.random.getrandbits
-        self._ids = JobIds(config.now, random_bits=self._random_bits)
+        self._random_bytes = config.random.randbytes
+        self._ids = JobIds(config.now, random_bytes=self._random_bytes)
         self._of_key: dict[tuple[str | None, str], asyncio.Future[Job]] = {}
         self._max_pending_of_owner = config.max_pending_of_owner
         self._arriving: Counter[str | None] = Counter()
@@ -46,14 +45,14 @@ class Submissions:
 
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was ever in the journal."""
-        self._ids = JobIds(self._now, newest_id, self._random_bits)
+        self._ids = JobIds(self._now, newest_id, self._random_bytes)
 
     async def known(self, new: NewJob) -> Job | None:
         """The job that came with the same key before, or is coming with it right now."""
         if new.idempotency_key is None:
             return None
         while coming := self._of_key.get((new.owner, new.idempotency_key)):
-            await answer(coming)
+            await answer(coming, shared=True)
         found = self._journal.reader.find_key(new.owner, new.idempotency_key)
         if found is None:
             return None
@@ -64,43 +63,52 @@ class Submissions:
 
     async def accept(self, new: NewJob) -> Job:
         """The new job, durable. No `await` may stand between `known` and this."""
-        job = self.check(new)
+        admission = self.check(new)
         self._require_store_room()
-        if not self._arriving.total() and self._dispatcher.take_slot(job):
-            job = _started(job, self._now())
-        else:
-            self._require_room(job.owner)
-        return await self._write(job, new)
+        job_id, now = self._ids.next(), self._now()
+        run_at = admission.run_at(job_id, now)
+        starts = not self._arriving and self._dispatcher.take_slot(
+            admission.task.name, new.owner, run_at, now
+        )
+        if not starts:
+            self._require_room(new.owner)
+        version = self._journal.next_version()
+        job = admission.job(job_id, version, run_at, now if starts else None)
+        return await self._write(job, admission)
 
-    def check(self, new: NewJob) -> Job:
-        """The pending job that it would be, not written; raises what `accept` would."""
+    def check(self, new: NewJob) -> Admission:
+        """The submission, checked; raises what `accept` would raise about itself."""
         source = None
         if new.copy_of is not None:
             of = None if new.copies_any else new.owner
             reader = self._journal.reader
             source = reader.with_secrets(reader.require(new.copy_of, of))
         new = complete(new, source)
-        task = self._registry[new.task]
-        return admit(new, task, self._ids.next(), self._journal.next_version(), self._now())
+        return admit(new, self._registry[new.task])
 
-    async def _write(self, job: Job, new: NewJob) -> Job:
+    async def _write(self, job: Job, admission: Admission) -> Job:
+        new = admission.new
         done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-        then = partial(self._written, job, new, done)
+        then = partial(self._written, job, admission, done)
         refused = partial(self._refused, job, new, done)
+        has_key = new.idempotency_key is not None
         if new.idempotency_key is not None:
             self._of_key[new.owner, new.idempotency_key] = done
-        self._arriving[job.owner] += job.status is Status.PENDING
+        if job.status is Status.PENDING:
+            self._arriving[job.owner] += 1
         try:
             self._journal.insert(job, new.idempotency_key, new.fingerprint, then, refused)
         except Exception as error:  # it cannot be encoded
             refused(StoreUnavailable(f"the job cannot be written ({error})"))
-        return await answer(done)
+        return await answer(done, shared=has_key)
 
-    def _written(self, job: Job, new: NewJob, done: asyncio.Future[Job], _: Status) -> None:
-        self._arrived(job, new)
-        done.set_result(job if job.secrets is None else replace(job, secrets=None))
+    def _written(
+        self, job: Job, admission: Admission, done: asyncio.Future[Job], _: Status
+    ) -> None:
+        self._arrived(job, admission.new)
+        resolve(done, job if job.secrets is None else replace(job, secrets=None))
         self._ledger.moved(job, None, job.status)
-        self._dispatcher.add(job)
+        self._dispatcher.add(job, admission.arguments)
 
     def _refused(
         self, job: Job, new: NewJob, done: asyncio.Future[Job], error: StoreUnavailable
@@ -111,7 +119,10 @@ class Submissions:
         refuse(done, error)
 
     def _arrived(self, job: Job, new: NewJob) -> None:
-        self._arriving[job.owner] -= job.status is Status.PENDING
+        if job.status is Status.PENDING:
+            self._arriving[job.owner] -= 1
+            if not self._arriving[job.owner]:
+                del self._arriving[job.owner]
         if new.idempotency_key is not None:
             del self._of_key[new.owner, new.idempotency_key]
 
@@ -131,9 +142,3 @@ class Submissions:
         size = self._journal.reader.size()
         if size >= self._max_store_size:
             raise StoreFull(size, self._max_store_size)
-
-
-def _started(job: Job, now: Millis) -> Job:
-    """A new job whose first attempt starts at once: one change of the journal, not two."""
-    status = after(job.status, Step.START)
-    return replace(job, status=status, attempt=1, started_at=now, attempts=(Attempt(1, now),))

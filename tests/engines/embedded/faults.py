@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import apsw
 
@@ -19,20 +20,22 @@ class Faults:
     """What goes wrong with the connections that are opened while `installed`."""
 
     def __init__(self) -> None:
+        self._writers: WeakSet[apsw.Connection] = WeakSet()
+        """The connections that have begun a transaction."""
         self.statements: list[str] = []
-        """What the writer's thread has executed."""
+        """What the writer has executed, on the event loop or in its thread."""
         self.questions: list[str] = []
-        """What the other threads have."""
+        """What the other connections have."""
         self.commits = 0
         """How many transactions it has committed."""
         self.before: Callable[[str], None] = lambda sql: None
-        """Called in the writer's thread before each statement; what it raises fails it."""
+        """Called before each statement of the writer; what it raises fails it."""
         self.before_reading: Callable[[str], None] = lambda sql: None
-        """The same in the other threads."""
+        """The same for the other connections."""
         self.after_commit = apsw.SQLITE_OK
         """What COMMIT answers when it has been done."""
         self.reading: apsw.Error | None = None
-        """What fails the statements of the other threads."""
+        """What fails the statements of the other connections."""
         self.reading_at = ""
         """What those statements contain."""
 
@@ -55,8 +58,11 @@ class Faults:
         db.exec_trace = self._execute
         db.set_wal_hook(self._committed)
 
-    def _execute(self, cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
-        if threading.current_thread().name == WRITER:
+    def _execute(self, origin: apsw.Cursor | apsw.Connection, sql: str, bindings: object) -> bool:
+        db = origin if isinstance(origin, apsw.Connection) else origin.connection
+        if sql.startswith("BEGIN"):
+            self._writers.add(db)
+        if threading.current_thread().name == WRITER or db in self._writers:
             self.statements.append(sql)
             self.before(sql)
         else:
@@ -89,13 +95,19 @@ def disk_full() -> apsw.Error:
     return apsw.FullError("database or disk is full")
 
 
-def hang(faults: Faults, at: str = "COMMIT") -> tuple[asyncio.Event, threading.Event]:
-    """Let a statement hang: the first event says that it does, the second lets it go on."""
+def hang(faults: Faults, at: str = "") -> tuple[asyncio.Event, threading.Event]:
+    """Let the commit hang of a transaction in which a statement begins so.
+
+    The first event says that it does, the second lets it go on.
+    """
     hanging, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
+    met = False
 
     def before(sql: str) -> None:
-        if sql.startswith(at) and not go_on.is_set():
+        nonlocal met
+        met = met or sql.startswith(at)
+        if met and sql == "COMMIT" and not go_on.is_set():
             loop.call_soon_threadsafe(hanging.set)
             assert go_on.wait(10)
 

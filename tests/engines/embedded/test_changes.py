@@ -9,6 +9,7 @@ import pytest
 
 from app.engines.embedded.changes import (
     Cancelled,
+    Ended,
     Fail,
     Finish,
     Insert,
@@ -74,7 +75,7 @@ def start(number: int, version: int) -> Start:
 
 def finish(number: int, version: int, outcome: Outcome = COMPLETE) -> Finish:
     """The end of an attempt."""
-    return Finish(JOB_ID, version, number, NOW, outcome)
+    return Finish(Ended(JOB_ID, number, NOW, outcome, has_secrets=True), version)
 
 
 def fail(version: int) -> Fail:

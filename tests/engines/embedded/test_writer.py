@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from app.engines.embedded.commit import RETRY_EVERY, Write
 from app.engines.embedded.writer import MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
-from tests.engines.embedded.faults import Faults, disk_full
+from tests.engines.embedded.faults import Faults, disk_full, hang
 from tests.support.disk import Disk, Operation, full
 
 
@@ -40,19 +39,6 @@ class AddThenRaise(Add):
     def run(self, db: apsw.Connection) -> str | None:
         super().run(db)
         raise ZeroDivisionError("a defect")
-
-
-@dataclass
-class Block(Add):
-    """Adds a number when it is let go."""
-
-    def __post_init__(self) -> None:
-        self.begun, self.go = threading.Event(), threading.Event()
-
-    def run(self, db: apsw.Connection) -> str | None:
-        self.begun.set()
-        assert self.go.wait(10)
-        return super().run(db)
 
 
 class Bench:
@@ -139,13 +125,13 @@ async def test_answers_come_after_the_commit(bench: Bench) -> None:
 
 async def test_group_commit(bench: Bench, faults: Faults) -> None:
     """What queues up during one transaction goes into the next, in order, with one commit."""
-    block = Block(1)
-    bench.put(block)
-    await asyncio.to_thread(block.begun.wait)
+    hanging, go_on = hang(faults)
+    bench.put(Add(1))
+    await hanging.wait()
     before = faults.commits
     for number in range(2, 100):
         bench.put(Add(number))
-    block.go.set()
+    go_on.set()
     assert await bench.answered(99) == [f"added {number}" for number in range(1, 100)]
     assert faults.commits - before == 2
     assert bench.numbers() == list(range(100))
@@ -153,26 +139,28 @@ async def test_group_commit(bench: Bench, faults: Faults) -> None:
 
 async def test_batches_are_bounded(bench: Bench, faults: Faults) -> None:
     """A long queue is written in several transactions: its first need not wait for all."""
-    block = Block(1)
-    bench.put(block)
-    await asyncio.to_thread(block.begun.wait)
+    hanging, go_on = hang(faults)
+    bench.put(Add(1))
+    await hanging.wait()
     before = faults.commits
     for number in range(2, 2 + MAX_BATCH + 1):
         bench.put(Add(number))
-    block.go.set()
+    go_on.set()
     await bench.answered(MAX_BATCH + 2)
     assert faults.commits - before == 1 + 2
 
 
 @pytest.mark.parametrize("defect", [AddThenRaise(1), Add(0), Add(1 << 63)])
-async def test_defect(bench: Bench, caplog: pytest.LogCaptureFixture, defect: Add) -> None:
+async def test_defect(
+    bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture, defect: Add
+) -> None:
     """A change that cannot be made is refused and leaves nothing; those beside it go on."""
-    block = Block(10)
-    bench.put(block)
-    await asyncio.to_thread(block.begun.wait)
+    hanging, go_on = hang(faults)
+    bench.put(Add(10))
+    await hanging.wait()
     for change in (Add(11), defect, Add(12)):
         bench.put(change)
-    block.go.set()
+    go_on.set()
     answers = await bench.answered(4)
     assert answers == ["added 10", "added 11", StoreUnavailable, "added 12"]
     assert bench.numbers() == [0, 10, 11, 12]
@@ -192,19 +180,21 @@ def fail(answer: str | None) -> None:
     raise ZeroDivisionError(answer)
 
 
-async def test_callback_raises(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_callback_raises(
+    bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
     """A callback that raises keeps no other change from its answer."""
-    block = Block(1)
-    bench.put(block)
-    await asyncio.to_thread(block.begun.wait)
+    hanging, go_on = hang(faults)
+    bench.put(Add(1))
+    await hanging.wait()
     bench.writer.put(Write(Add(2), fail))
     bench.put(Add(3))
-    block.go.set()
+    go_on.set()
     assert await bench.answered(2) == ["added 1", "added 3"]
     assert "could not be followed up" in caplog.text
 
 
-@pytest.mark.parametrize("at", ["BEGIN", "SAVEPOINT", "INSERT", "RELEASE", "COMMIT"])
+@pytest.mark.parametrize("at", ["BEGIN", "SAVEPOINT", "INSERT", "COMMIT"])
 async def test_store_fails(
     bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture, at: str
 ) -> None:
@@ -300,12 +290,12 @@ async def test_commit_fails_though_it_was_made(bench: Bench, faults: Faults) -> 
 
 async def test_fate_cannot_be_read(bench: Bench, faults: Faults) -> None:
     """While the journal cannot be asked what happened, nobody is told anything."""
-    block = Block(1)
-    bench.put(block)
-    await asyncio.to_thread(block.begun.wait)
+    hanging, go_on = hang(faults)
+    bench.put(Add(1))
+    await hanging.wait()
     faults.after_commit = apsw.SQLITE_IOERR
     faults.fail(apsw.IOError("disk I/O error"), "SELECT")
-    block.go.set()
+    go_on.set()
     bench.put(Add(2))
     assert await bench.answered(1) == [StoreUnavailable]
     faults.mend()
