@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Final
 
 from app.scheduler.origin import name_behind
+from app.scheduler.steps import DRIVERS
 
 log = logging.getLogger(__name__)
 
@@ -146,5 +147,5 @@ def _outer_code() -> frozenset[CodeType]:
     task = asyncio.current_task()
     frame = None if task is None else getattr(task.get_coro(), "cr_frame", None)
     if frame is None or frame.f_back is None:
-        return frozenset()
-    return frozenset(outer.f_code for outer, _ in traceback.walk_stack(frame.f_back))
+        return DRIVERS
+    return DRIVERS.union(outer.f_code for outer, _ in traceback.walk_stack(frame.f_back))

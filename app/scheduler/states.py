@@ -35,24 +35,31 @@ class Step(StrEnum):
 
 FINISHED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
+
+class _Table(dict[tuple[Status, Step], Status]):
+    """Raises `IllegalStep` for the steps that it does not have."""
+
+    def __missing__(self, key: tuple[Status, Step]) -> Status:
+        raise IllegalStep(*key)
+
+
 TRANSITIONS: Final[Mapping[tuple[Status, Step], Status]] = MappingProxyType(
-    {
-        (Status.PENDING, Step.START): Status.RUNNING,
-        (Status.PENDING, Step.CANCEL): Status.CANCELLED,
-        # A job that can never start: its task is gone, or its time to start ran out.
-        (Status.PENDING, Step.FAIL): Status.FAILED,
-        (Status.RUNNING, Step.COMPLETE): Status.COMPLETED,
-        (Status.RUNNING, Step.FAIL): Status.FAILED,
-        (Status.RUNNING, Step.CANCEL): Status.CANCELLED,
-        # Between two attempts of a job.
-        (Status.RUNNING, Step.RETRY): Status.PENDING,
-    }
+    _Table(
+        {
+            (Status.PENDING, Step.START): Status.RUNNING,
+            (Status.PENDING, Step.CANCEL): Status.CANCELLED,
+            # A job that can never start: its task is gone, or its time to start ran out.
+            (Status.PENDING, Step.FAIL): Status.FAILED,
+            (Status.RUNNING, Step.COMPLETE): Status.COMPLETED,
+            (Status.RUNNING, Step.FAIL): Status.FAILED,
+            (Status.RUNNING, Step.CANCEL): Status.CANCELLED,
+            # Between two attempts of a job.
+            (Status.RUNNING, Step.RETRY): Status.PENDING,
+        }
+    )
 )
 
 
 def after(status: Status, step: Step) -> Status:
     """The status that `step` leads to from `status`; raises `IllegalStep` when there is none."""
-    try:
-        return TRANSITIONS[status, step]
-    except KeyError:
-        raise IllegalStep(status, step) from None
+    return TRANSITIONS[status, step]

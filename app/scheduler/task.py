@@ -6,15 +6,35 @@ import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast, final
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 from app.scheduler.errors import TaskNotFinished
-from app.scheduler.origin import running_name
-from app.scheduler.states import Status, Step, after
+from app.scheduler.states import TRANSITIONS, Status, Step
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+_Failure: TypeAlias = tuple[BaseException, TracebackType | None]
+
+# For every task, so not looked up in their classes each time.
+_PENDING: Final = Status.PENDING
+_START: Final = Step.START
+_COMPLETE: Final = Step.COMPLETE
+_CANCEL: Final = Step.CANCEL
+_FAIL: Final = Step.FAIL
+_FAILED: Final = Status.FAILED
+
+
+class Owner(Protocol):
+    """Whoever gave a task its slot, or will."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that its tasks run in."""
+
+    def ended(self, task: "BackgroundTask[Any]") -> None:
+        """Let go of a task that has finished."""
 
 
 @final
@@ -28,32 +48,28 @@ class BackgroundTask(Generic[T]):
         "_callbacks",
         "_cancel_requested",
         "_coroutine",
-        "_exception",
+        "_failure",
         "_name",
+        "_owner",
         "_runner",
         "_status",
-        "_traceback",
         "_value",
         "_waiters",
+        "has_slot",
     )
 
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, T],
-        name: str,
-        on_done: Callable[["BackgroundTask[T]"], None],
-    ) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], name: str, owner: Owner) -> None:
         self._name = name
-        self._status = Status.PENDING
-        self._cancel_requested = False
-        self._value: T | None = None
-        self._exception: BaseException | None = None
-        self._traceback: TracebackType | None = None
+        self._status = _PENDING
+        self._cancel_requested = self.has_slot = False
         # Held only while they are of use: a finished task keeps no frame alive.
         self._coroutine: Coroutine[Any, Any, T] | None = coroutine
-        self._callbacks: tuple[Callable[[BackgroundTask[T]], None], ...] = (on_done,)
-        self._runner: asyncio.Task[None] | None = None
+        self._owner: Owner | None = owner
+        self._runner: asyncio.Task[Any] | None = None
         self._waiters: set[asyncio.Future[None]] | None = None
+        self._callbacks: tuple[Callable[[BackgroundTask[T]], None], ...] = ()
+        self._value: T | None = None
+        self._failure: _Failure | None = None
 
     @property
     def name(self) -> str:
@@ -70,11 +86,6 @@ class BackgroundTask(Generic[T]):
         """The coroutine while it has not finished, for those who want to see where it awaits."""
         return self._coroutine
 
-    @property
-    def started(self) -> bool:
-        """True while it has a slot, which it takes one turn of the event loop before it runs."""
-        return self._runner is not None
-
     def status(self) -> Status:
         """Where the task stands now."""
         return self._status
@@ -84,11 +95,12 @@ class BackgroundTask(Generic[T]):
 
         Raises the very exception of a failed task, and `TaskNotFinished` before the end.
         """
-        self._require_finished()
-        if self._status is Status.FAILED:
+        if self._coroutine is not None:
+            raise TaskNotFinished(self._name, self._status)
+        if self._status is _FAILED:
             # Without its own traceback back, each call would add a few frames more to it.
-            failure = cast(BaseException, self._exception)
-            raise BaseException.with_traceback(failure, self._traceback)
+            error, traceback = cast(_Failure, self._failure)
+            raise BaseException.with_traceback(error, traceback)
         return self._value
 
     def exception(self) -> BaseException | None:
@@ -97,8 +109,9 @@ class BackgroundTask(Generic[T]):
         None if it raised nothing but the `CancelledError` it was sent. Raises `TaskNotFinished`
         before the end.
         """
-        self._require_finished()
-        return self._exception
+        if self._coroutine is not None:
+            raise TaskNotFinished(self._name, self._status)
+        return None if self._failure is None else self._failure[0]
 
     def cancel(self) -> bool:
         """Ask the task to stop; True if this call newly asked.
@@ -106,13 +119,14 @@ class BackgroundTask(Generic[T]):
         A pending task is cancelled at once and never runs. In a running one `CancelledError` is
         raised where it awaits, once; it is cancelled when it has really ended.
         """
-        if self._cancel_requested or self._status.finished:
+        if self._cancel_requested or self._coroutine is None:
             return False
         self._cancel_requested = True
-        if self._runner is None or self._status is Status.PENDING:
-            self._end(Step.CANCEL)
-        else:
+        if self._runner is not None:
             self._runner.cancel()
+        else:
+            self._coroutine.close()  # one that never ran would warn that it was never awaited
+            self._end(_CANCEL, None)
         return True
 
     async def wait(self, timeout: float | None = None) -> T | None:
@@ -121,9 +135,11 @@ class BackgroundTask(Generic[T]):
         Raises `TimeoutError` when `timeout` seconds run out. Neither that nor cancelling the
         waiter touches the task.
         """
-        if not self._status.finished:
-            await self._finished_within(timeout)
-        if not self._status.finished:
+        if timeout is None:
+            return await self
+        if self._owner is not None:
+            await self._finished_within(timeout, self._owner.loop)
+        if self._coroutine is not None:
             raise TimeoutError(f"task {self._name!r} is {self._status} after {timeout} s")
         return self.get_result()
 
@@ -132,80 +148,97 @@ class BackgroundTask(Generic[T]):
 
         What a callback raises at the end of a task is logged and touches nothing else.
         """
-        if self._status.finished:
+        if self._coroutine is None:
             callback(self)
         else:
             self._callbacks += (callback,)
 
     def __await__(self) -> Generator[Any, None, T | None]:
         """Wait until the task has finished, then as `get_result()`."""
-        return self.wait().__await__()
+        if self._owner is not None:
+            waiter = self._new_waiter(self._owner.loop)
+            try:
+                yield from waiter  # its own future: cancelling it touches nobody else
+            finally:
+                if self._waiters is not None:
+                    self._waiters.discard(waiter)
+        return self.get_result()
 
     def __repr__(self) -> str:
         return f"<BackgroundTask {self._name} {self._status}>"
 
-    def start(self, context: Context) -> None:
-        """Run the coroutine from the next turn of the event loop on. The scheduler's to call."""
-        loop = asyncio.get_running_loop()
-        # Not by the loop's task factory: an eager one would take the first step here and now.
-        self._runner = asyncio.Task(self._run(), loop=loop, name=self._name, context=context)
+    def started(self, runner: asyncio.Task[Any] | None) -> Coroutine[Any, Any, T] | None:
+        """Start, in `runner`: gives the coroutine, or None if the task was cancelled before.
 
-    async def _run(self) -> None:
-        if self._coroutine is None:  # cancelled before its first step
-            return
-        self._status = after(self._status, Step.START)
-        running_name.set(self._name)
-        try:
-            self._value = await self._coroutine
-        # Whatever it raises ends this task and nothing else: an asyncio task that lets a
-        # KeyboardInterrupt or SystemExit out would stop the whole loop.
-        except BaseException as error:
-            self._end(self._step_after(error))
-        else:
-            self._end(Step.CANCEL if self._cancel_requested else Step.COMPLETE)
+        For whoever runs it, who reports the end by `returned` or `raised`.
+        """
+        if self._coroutine is not None:
+            self._status = TRANSITIONS[self._status, _START]
+            self._runner = runner
+        return self._coroutine
 
-    def _step_after(self, error: BaseException) -> Step:
+    def returned(self, value: T, context: Context | None) -> None:
+        """End with what the coroutine returned; callbacks run in `context`, if it is another."""
+        self._value = value
+        self._end(_CANCEL if self._cancel_requested else _COMPLETE, context)
+
+    def raised(self, error: BaseException, context: Context | None) -> None:
+        """End with what the coroutine raised, whatever it is, from the frame that has caught it.
+
+        That ends this task and nothing else: an asyncio task that lets a KeyboardInterrupt or
+        SystemExit out would stop the whole loop.
+        """
         # By its type, for an exception's own `__class__` and `__traceback__` may raise.
         if self._cancel_requested and issubclass(type(error), asyncio.CancelledError):
-            return Step.CANCEL
-        self._exception = error
+            self._end(_CANCEL, context)
+            return
         # Past our own frame, which would tie the task into a reference cycle.
         traceback = sys.exc_info()[2]
-        self._traceback = traceback and traceback.tb_next
-        BaseException.with_traceback(error, self._traceback)  # a frozen one refuses the assignment
-        return Step.CANCEL if self._cancel_requested else Step.FAIL
+        traceback = traceback and traceback.tb_next
+        BaseException.with_traceback(error, traceback)  # a frozen one refuses the assignment
+        self._failure = error, traceback
+        self._end(_CANCEL if self._cancel_requested else _FAIL, context)
 
-    def _end(self, step: Step) -> None:
-        self._status = after(self._status, step)
-        if self._coroutine is not None:
-            self._coroutine.close()  # one that never ran would warn that it was never awaited
-        self._coroutine = None
+    def _end(self, step: Step, context: Context | None) -> None:
+        self._status = TRANSITIONS[self._status, step]
+        self._coroutine = self._runner = None
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        if waiters is not None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.ended(self)
+        if not self._callbacks:
+            return
+        if context is None:
+            self._call_back()
+        else:
+            context.run(self._call_back)
+
+    def _call_back(self) -> None:
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)
             except BaseException:  # a SystemExit would stop the whole loop
                 log.exception("a callback of task %r raised", self._name)
-        self._runner = None
 
-    async def _finished_within(self, timeout: float | None) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        if self._waiters is None:
-            self._waiters = set()
-        self._waiters.add(waiter)
+    async def _finished_within(
+        self, timeout: float, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
+        waiter = self._new_waiter(loop)
         try:
-            if timeout is None:
-                await waiter  # its own future: cancelling it touches nobody else
-            else:
-                await asyncio.wait((waiter,), timeout=timeout)
+            await asyncio.wait((waiter,), timeout=timeout)
         finally:
             if self._waiters is not None:
                 self._waiters.discard(waiter)
 
-    def _require_finished(self) -> None:
-        if not self._status.finished:
-            raise TaskNotFinished(self._name, self._status)
+    def _new_waiter(self, loop: asyncio.AbstractEventLoop | None) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.Future(loop=loop)
+        if self._waiters is None:
+            self._waiters = {waiter}
+        else:
+            self._waiters.add(waiter)
+        return waiter

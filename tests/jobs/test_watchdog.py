@@ -81,11 +81,33 @@ async def test_it_names_the_job_and_where_it_is(noticed: Noticed) -> None:
         await run(noticed.wait)
         await noticed.end()
     first = noticed.lines[0]
-    assert " by job the job; nothing else runs\n  File " in first
-    assert "in call\n    work()\n" in first
+    head, frame, line = first.splitlines()[:3]
+    assert head.endswith(" by job the job; nothing else runs")
+    assert frame.startswith("  File ")
+    assert (frame.rpartition(", ")[2], line) == ("in call", "    work()")
     assert "in wait\n    assert self.blocked.wait(10)\n" in first
     assert "run_forever" not in first
-    assert __name__.rpartition(".")[2] not in first.partition("in _run\n")[0]
+
+
+async def test_it_names_the_job_after_an_await(noticed: Noticed) -> None:
+    """The stack begins with the coroutine there, too, and the name is not that of another job."""
+
+    async def wait_then_block() -> None:
+        await asyncio.sleep(0)
+        noticed.wait()
+
+    async def nothing() -> None:
+        pass
+
+    with watching():
+        async with BackgroundTaskScheduler() as scheduler:
+            await scheduler.create_task(nothing, name="another")
+            blocks = scheduler.create_task(wait_then_block, name="the job")
+            await blocks
+        await noticed.end()
+    head, frame, *_ = noticed.lines[0].splitlines()
+    assert head.endswith(" by job the job; nothing else runs")
+    assert frame.endswith(", in wait_then_block")
 
 
 async def test_it_names_the_job_of_a_subtask(noticed: Noticed) -> None:

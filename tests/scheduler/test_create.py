@@ -122,7 +122,7 @@ async def test_a_priority_of_the_functions_own_goes_through_a_partial(
 async def test_create_task_returns_before_the_first_step(
     scheduler: BackgroundTaskScheduler,
 ) -> None:
-    """`create_task` never blocks: the coroutine begins in the next turn of the loop."""
+    """`create_task` never blocks: the coroutine begins when the event loop has its turn."""
     begun = []
 
     async def begin() -> None:
@@ -242,6 +242,23 @@ def test_outside_an_event_loop_nothing_is_made() -> None:
 
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         assert runner.run(run_one(), context=Context()) == 1
+
+
+def test_a_loop_that_stopped_holds_up_no_other() -> None:
+    """Tasks that one event loop was stopped ahead of do not keep those of the next from running."""
+    scheduler = BackgroundTaskScheduler()
+    stopped = asyncio.new_event_loop()
+    stopped.call_soon(lambda: scheduler.create_task(return_it, 1))
+    stopped.call_soon(stopped.stop)
+    stopped.run_forever()
+
+    async def run_one() -> int | None:
+        return await scheduler.create_task(return_it, 2).wait(timeout=9)
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        assert runner.run(run_one()) == 2
+    stopped.run_until_complete(asyncio.sleep(0))
+    stopped.close()
 
 
 async def test_a_closed_scheduler_takes_no_task(scheduler: BackgroundTaskScheduler) -> None:
