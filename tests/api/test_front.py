@@ -113,7 +113,7 @@ scopes = st.builds(
     },
     st.sampled_from(["GET"] * 4 + ["POST"] * 3 + ["DELETE", "HEAD", "PUT", "OPTIONS", "get", ""]),
     paths,
-    st.sampled_from([("", "")] * 4 + [("/prefix", "/prefix"), ("", "/prefix"), ("/prefix", "")]),
+    st.sampled_from([("", "")] * 4 + [("/prefix", "/prefix"), ("", "/prefix"), ("/jobs", "/jobs")]),
     st.sampled_from(QUERIES),
     st.lists(st.sampled_from(FIELDS), max_size=4) | st.just([("content-type", "application/json")]),
 )
@@ -197,6 +197,20 @@ def test_both_ways_want_a_key(guarded: Service, scope: Scope, body: bytes | None
     require_alike(guarded, scope, body)
 
 
+@pytest.mark.parametrize("first", FIRST[:5])
+def test_every_odd_path_leads_to_the_same(free: Service, first: str) -> None:
+    """No part of a path, however odd, leads to another answer."""
+
+    async def all_of_them() -> None:
+        for part in PARTS:
+            for end in ("", *ENDS):
+                scope = scope_of("GET", f"/{first}/{part}{end}")
+                answers = [await answer_of(app, scope, b"") for app in (free, by_fastapi(free))]
+                assert answers[0] == answers[1], scope["path"]
+
+    asyncio.run(all_of_them())
+
+
 class UnknownError(errors.JobsError):
     """One that no table has."""
 
@@ -273,16 +287,20 @@ async def test_frequent_requests_go_the_short_way(tmp_path: Path, method: str, p
 
 
 def declared(router: APIRouter, path: str, endpoint: Any, **options: Any) -> None:
-    """Declare a route for GET and PUT."""
-    router.add_api_route(path, endpoint, methods=["GET", "PUT"], **options)
+    """Declare a route for GET, PUT and HEAD."""
+    router.add_api_route(path, endpoint, methods=["GET", "PUT", "HEAD"], **options)
 
 
 async def _plain(request: Request) -> Response:
-    return Response(request.url.path)
+    return Response(f"{request.method} {request.url.path}")
 
 
 async def _part(name: str, request: Request) -> Response:
-    return Response(f"{name} of {request.url.path}")
+    return Response(f"{request.method} {name} of {request.url.path}")
+
+
+async def _other(name: str) -> Response:
+    return Response(f"other than {name}")
 
 
 async def _number(name: int) -> Response:
@@ -319,6 +337,7 @@ def every_kind(app: FastAPI) -> None:
     declared(router, "/plain", _plain)
     declared(router, "/plain", _model)
     declared(router, "/part/{name}", _part)
+    declared(router, "/part/{name}", _other)
     declared(router, "/part/{name}/end", _part)
     declared(router, "/rival/new", _plain)
     declared(router, "/rival/{name}", _part)
@@ -343,24 +362,22 @@ KINDS: Final = [
     "/plain", "/part/a", "/part/a/end", "/part/a/end/", "/rival/new", "/rival/a", "/late/new",
     "/late/a", "/rest/a", "/rest/a/b", "/number/1", "/number/a", "/short/a", "/short/abc",
     "/asks", "/model", "/thread", "/refused", "/guarded", "/below", "/below/docs", "/a/new",
+    "/part/new",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", KINDS)
-@pytest.mark.parametrize("mounted", ["", "{name}"])
-def test_what_needs_fastapi_goes_there(tmp_path: Path, path: str, mounted: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("rival", [False, True])
+def test_what_needs_fastapi_goes_there(tmp_path: Path, method: str, path: str, rival: bool) -> None:
     """A dependency, a number, a model or a rival for the path: FastAPI's answer it is."""
     app = service(tmp_path, ENGINE)
     every_kind(app)
-    if mounted:
-        app.router.routes.insert(0, *_anything())
-    require_alike(app, scope_of("GET", path), b"")
-
-
-def _anything() -> list[Any]:
-    router = APIRouter()
-    declared(router, "/{name}/new", _part)
-    return router.routes
+    if rival:
+        anything = APIRouter()
+        declared(anything, "/{name}/new", _other)
+        app.router.routes[:0] = anything.routes
+    require_alike(app, scope_of(method, path), b"")
 
 
 async def test_nobody_is_answered_who_is_gone(tmp_path: Path) -> None:
@@ -369,3 +386,9 @@ async def test_nobody_is_answered_who_is_gone(tmp_path: Path) -> None:
     every_kind(app)
     front = Front(app.state.api, app.routes, nowhere)
     assert await answer_of(front, scope_of("GET", "/leaves"), b"") is None
+
+
+async def test_half_a_submission_is_none(free: Service) -> None:
+    """A caller who leaves before the end of the body is not answered, and no job is made."""
+    scope = scope_of("POST", "/jobs", [(b"content-type", b"application/json")])
+    assert await answer_of(free, scope, None) is None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from fastapi import Request
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -134,6 +134,12 @@ bodies = st.dictionaries(
 )
 
 
+@settings(max_examples=300)
+@example({"priority": 5.0})
+@example({"copy_of": "0199d2a0-7b1c-7000-8f3e-2a41c07de512", "run_at": "2027-01-31T09:30:00+01:00"})
+@example({"run_at": 1_800_000_000})
+@example({"run_at": "1800000000"})
+@example({"copy_of": "0199D2A07B1C70008F3E2A41C07DE512", "delay": 5, "timeout": 1 << 40})
 @given(body=bodies)
 def test_an_envelope_is_what_its_bytes_say(body: dict[str, Any]) -> None:
     """A submission is taken or refused as its JSON is, whichever way it is read."""
