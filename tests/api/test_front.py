@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,11 +28,16 @@ from app.main import Service, build_app
 from app.settings import Settings
 from tests.support.engines import EndlessEngine, RefusingEngine
 
+JOB_ID: Final = "0199d2a0-7b1c-7000-8f3e-2a41c07de511"
 UNKNOWN: Final = UUID("0199d2a0-7b1c-7000-8f3e-2a41c07de512")
 
 
 class ReadyEngine(EndlessEngine):
     """Answers at once whatever is asked about its one job; of the rest it refuses all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job = replace(self.job, id=UUID(JOB_ID))
 
     async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         if job_id != self.job.id:
@@ -46,7 +52,6 @@ class ReadyEngine(EndlessEngine):
 
 
 ENGINE: Final = ReadyEngine()
-JOB_ID: Final = str(ENGINE.job.id)
 SENT: Final = b'{"task":"sleep","params":{}}'
 
 PARTS: Final = [
