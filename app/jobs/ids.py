@@ -12,6 +12,7 @@ from uuid import UUID
 
 _VERSION: Final = 0x7000
 _VARIANT: Final = 1 << 63
+_MASK: Final = (1 << 64) - 1
 _COUNTER: Final = 0x0FFF
 _HALVES: Final = struct.Struct(">qq")
 _LOW: Final = struct.Struct(">Q")
@@ -44,8 +45,8 @@ class JobIds:
 
 def halves(job_id: UUID) -> tuple[int, int]:
     """The upper and lower 64 bits as signed integers, which is what SQL stores hold."""
-    high, low = _HALVES.unpack(job_id.bytes)
-    return high, low
+    number = job_id.int
+    return _signed(number >> 64), _signed(number & _MASK)
 
 
 def from_halves(high: int, low: int) -> UUID:
@@ -61,6 +62,10 @@ def created_at(job_id: UUID) -> int:
 def first_at(millis: int) -> UUID:
     """The smallest id that can carry this time: where a list of jobs since then starts."""
     return UUID(int=(millis << 16 | _VERSION) << 64)
+
+
+def _signed(half: int) -> int:
+    return half if half < _VARIANT else half - _MASK - 1
 
 
 def _lows(random_bytes: Callable[[int], bytes]) -> Iterator[int]:

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,7 +33,7 @@ class BadResult(Exception):
     """Raised when a value does not fit the declared return type, or is no JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Params:
     """The params of a task: a pydantic model whose aliases are the function's parameter names."""
 
@@ -43,6 +44,11 @@ class Params:
     """Parameters that are secret though their types are not."""
     secrets: Secrets | None = None
     """Where the secrets are; None when there can be none."""
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """The parameters by the fields of the model."""
+        return {name: str(field.alias) for name, field in self.model.model_fields.items()}
 
     def parse(self, params: Json) -> dict[str, Any]:
         """The keyword arguments in a JSON object; raises `InvalidParams` with pointers.
@@ -60,8 +66,8 @@ class Params:
             found = [ParamError("/params", detail, "validator_failed")]
             raise InvalidParams(found) from self._cause(error)
         # Defaults too, of which pydantic copies lists and dicts: no job sees what another added.
-        fields = self.model.model_fields
-        return {str(fields[name].alias): value for name, value in vars(parsed).items()}
+        names = self.names
+        return {names[field]: value for field, value in vars(parsed).items()}
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the params object, without any secret."""

@@ -15,7 +15,7 @@ _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separato
 
 def to_json(value: Any) -> bytes:
     """Compact JSON; raises `ValueError` for NaN and infinities, `TypeError` for what is no JSON."""
-    return _ENCODER.encode(value).encode()
+    return b"null" if value is None else _ENCODER.encode(value).encode()
 
 
 def message_of(error: BaseException) -> str:

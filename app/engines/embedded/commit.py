@@ -21,6 +21,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 Call: TypeAlias = Callable[[], None]
 
+Answer: TypeAlias = tuple[Callable[[Any], None], Any]
+"""Who is called on the event loop, and with what."""
+
 Connect: TypeAlias = Callable[[], apsw.Connection]
 """Opens the journal for writing."""
 
@@ -104,7 +107,7 @@ class GroupCommit:
         self._kept: list[Write[Any]] = []
         self._uncertain: list[Write[Any]] = []
         self._begun: list[Write[Any]] = []
-        self._answers: list[Call] = []
+        self._answers: list[Answer] = []
         self._db: apsw.Connection | None = None
         self._pause = RETRY_FIRST
         self._told = False
@@ -178,14 +181,14 @@ class GroupCommit:
             log.error("%d changes could not be written before the end", len(lost))
         self._disconnect()
 
-    def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Call]:
+    def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Answer]:
         if not db.in_transaction:
             _open(db, wait=_PATIENCE)
         if self.error is not None:  # an empty transaction would not touch the disk
             db.execute(_PROOF)
         db.execute("SAVEPOINT batch")
         try:
-            return [partial(write.then, write.change.run(db)) for write in batch]
+            return [(write.then, write.change.run(db)) for write in batch]
         except _STORE_ERRORS:
             raise
         except Exception:  # a defect of ours, which each of the others is kept out of
@@ -196,7 +199,7 @@ class GroupCommit:
         """Read back what became of a batch whose commit failed; gives what is to be done again."""
         fates = [(write, write.change.happened(db)) for write in self._uncertain]
         self._uncertain = []
-        self._answer([partial(write.then, fate) for write, fate in fates if fate is not None])
+        self._answer([(write.then, fate) for write, fate in fates if fate is not None])
         return self._refuse([write for write, fate in fates if fate is None])
 
     def _failed(self, error: Exception) -> None:
@@ -226,12 +229,10 @@ class GroupCommit:
     def _refuse(self, batch: Sequence[Write[Any]]) -> list[Write[Any]]:
         """Answer those that may be refused; gives the others."""
         text = f"the journal cannot be written ({self.error})"
-        self._answer(
-            [partial(w.refused, StoreUnavailable(text)) for w in batch if w.refused is not None]
-        )
+        self._answer([(w.refused, StoreUnavailable(text)) for w in batch if w.refused is not None])
         return [write for write in batch if write.refused is None]
 
-    def _answer(self, answers: Sequence[Call]) -> None:
+    def _answer(self, answers: Sequence[Answer]) -> None:
         if answers:
             self._post(partial(_call_all, answers))
 
@@ -251,11 +252,11 @@ def _require_in_place(db: apsw.Connection) -> None:
         raise apsw.CantOpenError("its file has been moved or deleted")
 
 
-def _run_apart(db: apsw.Connection, write: Write[Any]) -> Call:
+def _run_apart(db: apsw.Connection, write: Write[Any]) -> Answer:
     """Make one change, or nothing of it; gives the answer that is due once it is durable."""
     db.execute("SAVEPOINT one")
     try:
-        answer: Call = partial(write.then, write.change.run(db))
+        answer: Answer = (write.then, write.change.run(db))
     except _STORE_ERRORS:
         raise
     except Exception as error:
@@ -266,15 +267,15 @@ def _run_apart(db: apsw.Connection, write: Write[Any]) -> Call:
     return answer
 
 
-def _without_effect(write: Write[Any], error: Exception) -> Call:
+def _without_effect(write: Write[Any], error: Exception) -> Answer:
     if write.refused is None:
-        return partial(write.then, None)
-    return partial(write.refused, StoreUnavailable(f"the change could not be made ({error})"))
+        return write.then, None
+    return write.refused, StoreUnavailable(f"the change could not be made ({error})")
 
 
-def _call_all(answers: Sequence[Call]) -> None:
-    for answer in answers:
+def _call_all(answers: Sequence[Answer]) -> None:
+    for call, value in answers:
         try:
-            answer()
+            call(value)
         except Exception:  # one job's defect must not keep the others from their answers
             log.exception("a committed change could not be followed up")

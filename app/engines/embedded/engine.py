@@ -90,11 +90,12 @@ class EmbeddedEngine:
 
     async def submit(self, new: NewJob) -> Submitted:
         """Accept a job, or find that of the same key; durable when it returns."""
-        if known := await self.replay(new):
+        has_key = new.idempotency_key is not None
+        if has_key and (known := await self.replay(new)):
             return known
         if self._draining:
             raise ShuttingDown
-        return Submitted(await self._submissions.accept(new))
+        return Submitted(await answer(self._submissions.accept(new), shared=has_key))
 
     async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         """The job as it was last committed, with the progress of its running attempt."""

@@ -61,8 +61,8 @@ class Submissions:
             raise KeyReused(job_id)
         return self._journal.reader.get(job_id)  # None: its retention has just run out
 
-    async def accept(self, new: NewJob) -> Job:
-        """The new job, durable. No `await` may stand between `known` and this."""
+    def accept(self, new: NewJob) -> asyncio.Future[Job]:
+        """The new job, once it is durable. No `await` may stand between `known` and this."""
         admission = self.check(new)
         self._require_store_room()
         job_id, now = self._ids.next(), self._now()
@@ -73,8 +73,9 @@ class Submissions:
         if not starts:
             self._require_room(new.owner)
         version = self._journal.next_version()
-        job = admission.job(job_id, version, run_at, now if starts else None)
-        return await self._write(job, admission)
+        return self._write(
+            admission.job(job_id, version, run_at, now if starts else None), admission
+        )
 
     def check(self, new: NewJob) -> Admission:
         """The submission, checked; raises what `accept` would raise about itself."""
@@ -86,12 +87,11 @@ class Submissions:
         new = complete(new, source)
         return admit(new, self._registry[new.task])
 
-    async def _write(self, job: Job, admission: Admission) -> Job:
+    def _write(self, job: Job, admission: Admission) -> asyncio.Future[Job]:
         new = admission.new
         done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         then = partial(self._written, job, admission, done)
         refused = partial(self._refused, job, new, done)
-        has_key = new.idempotency_key is not None
         if new.idempotency_key is not None:
             self._of_key[new.owner, new.idempotency_key] = done
         if job.status is Status.PENDING:
@@ -100,7 +100,7 @@ class Submissions:
             self._journal.insert(job, new.idempotency_key, new.fingerprint, then, refused)
         except Exception as error:  # it cannot be encoded
             refused(StoreUnavailable(f"the job cannot be written ({error})"))
-        return await answer(done, shared=has_key)
+        return done
 
     def _written(
         self, job: Job, admission: Admission, done: asyncio.Future[Job], _: Status
