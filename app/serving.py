@@ -93,6 +93,7 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
     server = _Server(config, partial(_announce, app, settings))
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
+    gc.collect()  # here, for it would block the event loop
     with bound_socket(settings) as listener:
         serving = _serve(app, server, listener)
         run_to_its_end(serving, config.get_loop_factory(), messages=settings.exception_text)
@@ -149,7 +150,6 @@ def _collect_rarely() -> None:
     leave behind goes by reference counts, but for a few cycles, which can wait: by default a full
     collection stops everything for as long as it takes to look at every job in memory.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
 
