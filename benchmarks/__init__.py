@@ -1,1 +1,1 @@
-"""Measurements, each a module to be run: `python -m benchmarks.journal`."""
+"""Measurements, by `scripts/bench`: docs/performance.md says what and how."""
