@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/serve and scripts/test: makes the virtual environment that they run in.
+# Sourced by scripts/serve, scripts/test and their like: makes the virtual environment that they run in.
 #
 # VENV    where it is; default: .venv in the checkout
 # PYTHON  the Python to make it from; default: the newest python3 on PATH that fits
@@ -95,6 +95,10 @@ install_test_tools() {
     pip_install --require-hashes --requirement "$root/tests/requirements.lock"
 }
 
+install_bench_tools() {
+    pip_install --require-hashes --requirement "$root/benchmarks/requirements.lock"
+}
+
 # Into an environment and a node_modules of their own: what makes clients of the API.
 install_client_tools() {
     local tools=$venv/clients
@@ -111,13 +115,16 @@ prepare() {
     if [[ " $* " == *" tests "* ]]; then
         once tests tests/requirements.lock -- install_test_tools
     fi
+    if [[ " $* " == *" bench "* ]]; then
+        once bench benchmarks/requirements.lock -- install_bench_tools
+    fi
     if [[ " $* " == *" clients "* ]]; then
         once clients tests/clients/{requirements.lock,package.json,package-lock.json,.npmrc} -- \
             install_client_tools
     fi
 }
 
-# prepare_venv awaitd [tests] [clients]: makes or updates the environment; one process at a time.
+# prepare_venv awaitd [tests] [bench] [clients]: makes or updates the environment; one process at a time.
 prepare_venv() {
     (
         if command -v flock >/dev/null && ! flock --nonblock 9; then
