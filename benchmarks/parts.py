@@ -17,7 +17,6 @@ class Part:
     module: str
     about: str
     in_quick: bool = True
-    in_full: bool = True
 
     def measure(self, quick: bool) -> Iterator[Figure]:
         """Its figures, each as soon as it is known; raises `Missing` where a program is."""
@@ -33,7 +32,7 @@ PARTS: Final = {
     "lists": Part("benchmarks.lists", "a page of a million jobs, by filter", in_quick=False),
     "restart": Part("benchmarks.restart", "a killed server's way back", in_quick=False),
     "soak": Part("benchmarks.soak", "a million jobs in a row", in_quick=False),
-    "peers": Part("benchmarks.peers", "submit and fetch, to the queues that people use"),
+    "peers": Part("benchmarks.peers.compare", "submit and fetch, to the queues that people use"),
     "scale": Part("benchmarks.scale", "100,000 running and 1,000,000 finished jobs"),
     "growth": Part("benchmarks.growth", "how the cost of a job grows", in_quick=False),
 }

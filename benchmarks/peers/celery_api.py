@@ -3,7 +3,7 @@
 Celery's client blocks, so the routes are plain functions, which FastAPI runs in threads.
 """
 
-from celery.result import AsyncResult
+from celery.result import AsyncResult  # type: ignore[import-untyped]  # it has no types
 from fastapi import FastAPI
 
 from benchmarks.peers.celery_jobs import app as celery

@@ -3,13 +3,13 @@
 import os
 from typing import Final
 
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped]  # it has no types
 
 app: Final = Celery(
     "peers", broker=f"{os.environ['PEER_REDIS']}/0", backend=f"{os.environ['PEER_REDIS']}/1"
 )
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def noop() -> None:
     """Does nothing."""

@@ -33,20 +33,20 @@ WAITING_NOOP: Final = post(b'{"task":"noop","params":{}}', prefer="wait=10")
 
 def measure(quick: bool) -> Iterator[Figure]:
     """What a job costs in each system, how long it takes and what memory the system has."""
-    seconds = 1.0 if quick else 4.0
+    seconds = 0.8 if quick else 4.0
     with ExitStack() as stack:
         running = {OURS: stack.enter_context(systems.awaitd())}
         for name, start in PEERS.items():
             running[name] = stack.enter_context(start())
         for system in running.values():
-            run(clients(system.port, CLIENTS, seconds))  # warm, and all workers up
+            run(clients(system.port, CLIENTS, seconds / 2))  # warm, and all workers up
         turns: dict[str, Callable[[], Sample]] = {
             name: partial(_busy, system, seconds, NOOP) for name, system in running.items()
         }
         turns[WAITED] = partial(_busy, running[OURS], seconds, WAITING_NOOP)
         busy = run_rounds(turns, QUICK_ROUNDS if quick else ROUNDS)
         calm = run_rounds(
-            {name: partial(_calm, system, 2 * seconds) for name, system in running.items()},
+            {name: partial(_calm, system, 1.5 * seconds) for name, system in running.items()},
             1 if quick else ROUNDS,
         )
         memory = {name: system.memory_bytes() / 1e6 for name, system in running.items()}

@@ -1,4 +1,4 @@
-"""What Procrastinate's worker runs: `procrastinate --app benchmarks.peers.procrastinate_jobs.app`."""
+"""What Procrastinate's worker runs: `--app benchmarks.peers.procrastinate_jobs.app`."""
 
 import os
 from typing import Final

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks import http
 from benchmarks.peers import stores
-from benchmarks.processes import Missing, Server, answers, free_port, started
+from benchmarks.processes import Missing, Server, free_port, started
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = "benchmarks.peers"
@@ -41,19 +42,10 @@ class System:
 
 
 @contextlib.contextmanager
-def awaitd(folder: Path | None = None, **settings: str) -> Iterator[System]:
-    """The awaitd of this checkout, as `awaitd serve` runs it; settings without their prefix."""
-    with tempfile.TemporaryDirectory() as scratch:
-        port = free_port()
-        env = {
-            "AWAITD_DATA_DIR": str(folder or scratch),
-            "AWAITD_PORT": str(port),
-            "AWAITD_TASKS": f"{HERE}.awaitd_tasks",
-            **{f"AWAITD_{name}": value for name, value in settings.items()},
-        }
-        command = [sys.executable, "-m", "app", "serve"]
-        with _run(command, env, port=port, is_ready=answers("/readyz")) as server:
-            yield System(server)
+def awaitd() -> Iterator[System]:
+    """What `awaitd serve` starts."""
+    with tempfile.TemporaryDirectory() as folder, http.awaitd(folder) as server:
+        yield System(server)
 
 
 @contextlib.contextmanager
@@ -75,7 +67,7 @@ def saq() -> Iterator[System]:
 
 @contextlib.contextmanager
 def celery() -> Iterator[System]:
-    """FastAPI, a Celery worker with a process for each processor, and Redis for jobs and results."""
+    """FastAPI, a Celery worker of a process for each processor, Redis for jobs and results."""
     with ExitStack() as stack:
         broker, url = stack.enter_context(stores.redis())
         env = {"PEER_REDIS": url}
@@ -86,11 +78,12 @@ def celery() -> Iterator[System]:
 
 @contextlib.contextmanager
 def procrastinate() -> Iterator[System]:
-    """FastAPI, a Procrastinate worker and PostgreSQL."""
+    """FastAPI, a Procrastinate worker that runs ten jobs at once as SAQ's does, and PostgreSQL."""
     with ExitStack() as stack:
         database, conninfo = stack.enter_context(stores.postgres())
         env = {"PEER_POSTGRES": conninfo}
         command = ["procrastinate", "--app", f"{HERE}.procrastinate_jobs.app"]
+        command += ["--log-level", "warning"]  # as other workers, which log no job by default
         subprocess.run(
             [sys.executable, "-m", *command, "schema", "--apply"],
             cwd=ROOT,
@@ -98,7 +91,7 @@ def procrastinate() -> Iterator[System]:
             capture_output=True,
             check=True,
         )
-        worker = stack.enter_context(_worker([*command, "worker"], env))
+        worker = stack.enter_context(_worker([*command, "worker", "--concurrency", "10"], env))
         yield System(stack.enter_context(_api("procrastinate_api", env)), (worker, database))
 
 
@@ -115,7 +108,7 @@ def _worker(
 ) -> contextlib.AbstractContextManager[Server]:
     """A worker; it takes a moment more until it runs jobs, which the first submission waits for."""
     if importlib.util.find_spec(command[0]) is None:
-        raise Missing(f"needs {command[0]}: pip install -r benchmarks/peers/requirements.lock")
+        raise Missing(f"needs {command[0]}: pip install -r benchmarks/requirements.lock")
     return _run([sys.executable, "-m", *command], env, port=0, is_ready=lambda _port: True)
 
 
