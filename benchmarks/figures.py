@@ -8,6 +8,8 @@ from typing import Final
 Sample = Mapping[str, float]
 """What one contestant's turn measured, by what it is: `{"cpu_us": 81.0, "p99_ms": 3.2}`."""
 
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
 ROUNDS: Final = 5
 QUICK_ROUNDS: Final = 2
 

@@ -1,0 +1,76 @@
+"""The picture of README: every ratio beside the one that it must be."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.figures import TIMES, Figure, number
+from benchmarks.results import Results
+
+INK: Final = "#7d8590"
+"""Grey that can be read on white and on black."""
+
+COLOURS: Final = {"aim": "#2da44e", "must": "#218bff", "no": "#d1622b"}
+
+
+def pictured(results: Results) -> list[Figure]:
+    """The ratios that have a must."""
+    every = (figure for figures in results.figures.values() for figure in figures)
+    return [figure for figure in every if figure.must is not None and not figure.unit]
+
+
+def advantage(figure: Figure, value: float) -> float:
+    """How many times better than what it is compared with: more is better for each of them."""
+    return value if figure.is_floor else 1 / value
+
+
+def draw(results: Results, path: Path) -> None:
+    """Write the picture as SVG; the same results give the same bytes."""
+    figures = pictured(results)
+    if not figures:
+        raise ValueError("no ratio with a must was measured")
+    with mpl.rc_context():
+        mpl.rc("svg", hashsalt="awaitd", fonttype="none")
+        mpl.rc("font", family="sans-serif", size=9)
+        mpl.rc("text", color=INK)
+        mpl.rc("axes", edgecolor=INK, labelcolor=INK)
+        mpl.rc("xtick", color=INK)
+        mpl.rc("ytick", color=INK)
+        drawing = Drawing(figsize=(8, 0.9 + 0.27 * len(figures)), layout="constrained")
+        _bars(drawing, figures)
+        drawing.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
+    # One line end, no spaces before it.
+    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+
+
+def _bars(drawing: Drawing, figures: Sequence[Figure]) -> None:
+    axes = drawing.subplots()
+    rows = range(len(figures))
+    values = [advantage(figure, figure.value) for figure in figures]
+    colours = [COLOURS[figure.reached] for figure in figures]
+    axes.set_xscale("log")
+    axes.barh(rows, [value - 1 for value in values], left=1, height=0.62, color=colours)
+    for row, figure, value in zip(rows, figures, values, strict=True):
+        axes.annotate(
+            f"{number(value)}{TIMES}",
+            (max(value, 1), row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+        )
+        must = advantage(figure, figure.must or 1)
+        axes.plot([must, must], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
+    axes.axvline(1, color=INK, linewidth=0.8)
+    axes.set_yticks(rows, [figure.name for figure in figures])
+    axes.set_xlim(min(0.4, *values) * 0.8, max(2, *values) * 1.6)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{TIMES}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.invert_yaxis()
+    axes.set_xlabel("times better than what it is compared with (▎: what it must be)")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
