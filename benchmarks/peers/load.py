@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -178,6 +178,19 @@ async def steady(port: int, rate: float, seconds: float, request: bytes = NOOP) 
             await asyncio.sleep(began + number / rate - time.perf_counter())
             group.create_task(one(free))
     return load
+
+
+async def flood(port: int, requests: Iterable[bytes], count: int = 64) -> None:
+    """Send the requests over so many connections, each after the answer to the one before."""
+    left = iter(requests)
+
+    async def send(connection: Connection) -> None:
+        for request in left:
+            await connection.request(request)
+
+    async with connections(port, count) as opened, asyncio.TaskGroup() as group:
+        for connection in opened:
+            group.create_task(send(connection))
 
 
 def run(load: Coroutine[Any, Any, T]) -> T:
