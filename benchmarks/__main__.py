@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import results
+from benchmarks import curves, results
 from benchmarks.figures import Figure
 from benchmarks.parts import PARTS
 from benchmarks.picture import draw, pictured
@@ -19,6 +19,7 @@ KEPT: Final = ROOT / "benchmarks"
 QUICK: Final = ROOT / "build" / "bench"
 PAGE: Final = ROOT / "docs" / "performance.md"
 PICTURE: Final = "docs/performance.svg"
+CURVES: Final = "docs/growth.svg"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,6 +83,8 @@ def _write(found: Results, folder: Path) -> None:
         results.write_between_markers(PAGE, text)
     if pictured(found):
         draw(found, ROOT / PICTURE if folder == KEPT else folder / "performance.svg")
+    if growth := found.figures.get("growth"):
+        curves.draw(growth, ROOT / CURVES if folder == KEPT else folder / "growth.svg")
 
 
 if __name__ == "__main__":

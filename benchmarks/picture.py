@@ -1,6 +1,7 @@
 """The picture of README: every ratio beside the one that it must be."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,13 @@ def draw(results: Results, path: Path) -> None:
     figures = pictured(results)
     if not figures:
         raise ValueError("no ratio with a must was measured")
+    with saved(path, (8, 0.9 + 0.27 * len(figures))) as drawing:
+        _bars(drawing, figures)
+
+
+@contextlib.contextmanager
+def saved(path: Path, size: tuple[float, float]) -> Iterator[Drawing]:
+    """A drawing of this size in inches, written as SVG when the block ends."""
     with mpl.rc_context():
         mpl.rc("svg", hashsalt="awaitd", fonttype="none")
         mpl.rc("font", family="sans-serif", size=9)
@@ -40,8 +48,8 @@ def draw(results: Results, path: Path) -> None:
         mpl.rc("axes", edgecolor=INK, labelcolor=INK)
         mpl.rc("xtick", color=INK)
         mpl.rc("ytick", color=INK)
-        drawing = Drawing(figsize=(8, 0.9 + 0.27 * len(figures)), layout="constrained")
-        _bars(drawing, figures)
+        drawing = Drawing(figsize=size, layout="constrained")
+        yield drawing
         drawing.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
     # One line end, no spaces before it.
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")

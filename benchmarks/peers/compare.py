@@ -10,7 +10,7 @@ from typing import Final
 
 from benchmarks.figures import QUICK_ROUNDS, ROUNDS, Figure, Rounds, Sample, number, run_rounds
 from benchmarks.peers import systems
-from benchmarks.peers.load import NOOP, clients, post, run, steady
+from benchmarks.peers.load import NOOP, WAITING_NOOP, clients, run, steady
 from benchmarks.peers.systems import System
 
 CLIENTS: Final = 32
@@ -27,8 +27,6 @@ PEERS: Final = {
 
 LEAST: Final = {"SAQ": (8, 12), "Celery": (20, 29), "Procrastinate": (30, 44)}
 """Must and aim of awaitd's jobs for a CPU second to theirs."""
-
-WAITING_NOOP: Final = post(b'{"task":"noop","params":{}}', prefer="wait=10")
 
 
 def measure(quick: bool) -> Iterator[Figure]:

@@ -115,6 +115,7 @@ def id_of(body: bytes) -> str:
 
 
 NOOP: Final = post(b'{"task":"noop","params":{}}')
+WAITING_NOOP: Final = post(b'{"task":"noop","params":{}}', prefer="wait=10")
 
 
 @contextlib.asynccontextmanager
