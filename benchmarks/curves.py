@@ -6,7 +6,7 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.figures import Figure
 from benchmarks.growth import KEPT, POLLED, RESULT, WAITED, points
@@ -37,9 +37,15 @@ def _panels(drawing: Drawing, curves: Mapping[str, list[tuple[int, float]]]) -> 
 
 
 def _line(axes: Axes, curve: Sequence[tuple[int, float]], name: str, colour: str) -> None:
-    axes.plot(*zip(*curve, strict=True), marker="o", markersize=3, color=colour, label=name)
-    axes.set_xscale("symlog", linthresh=max(1, min((x for x, _ in curve if x), default=1)))
-    axes.set_yscale("log" if max(y for _, y in curve) > 8 * min(y for _, y in curve) else "linear")
+    xs, ys = zip(*curve, strict=True)
+    axes.plot(xs, ys, marker="o", markersize=3, color=colour, label=name)
+    axes.set_xscale("symlog", linthresh=max(1, next(filter(None, xs), 1)))
+    if max(ys) > 8 * min(ys):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(FixedLocator(xs[:: 1 + len(xs) // 6]))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short(x)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     axes.spines[["top", "right"]].set_visible(False)
@@ -49,5 +55,5 @@ def short(value: float) -> str:
     """A count as an axis has room for: 10k, 1M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if value >= size:
-            return f"{value / size:g}{unit}"
+            return f"{value / size:.0f}{unit}"
     return f"{value:g}"

@@ -28,7 +28,7 @@ CLIENTS: Final = 32
 
 CONNECTIONS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 FINISHED: Final = (0, 1_000, 10_000, 100_000, 1_000_000)
-SIZES: Final = (0, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, (1 << 20) - 2)
+SIZES: Final = (0, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_048_574)
 """Characters of a result; with its two quotes the last is the largest that is kept by default."""
 
 POLLED: Final = "by connections, polled"
