@@ -19,7 +19,7 @@ from benchmarks.figures import Figure, Sample, number, run_rounds
 from benchmarks.http import awaitd
 from benchmarks.lists import fill
 from benchmarks.load import wait_until_idle
-from benchmarks.peers.load import NOOP, WAITING_NOOP, clients, post, run
+from benchmarks.peers.load import NOOP, WAITING_NOOP, Connection, clients, get, post, run
 from benchmarks.processes import Server
 
 ROUNDS: Final = 3
@@ -35,6 +35,8 @@ POLLED: Final = "by connections, polled"
 WAITED: Final = "by connections, waited for"
 KEPT: Final = "by finished jobs in the journal"
 RESULT: Final = "by bytes of its result"
+
+LIVEZ: Final = get("/livez")
 
 Turn = Callable[[], Sample]
 
@@ -86,8 +88,16 @@ def _curve(curve: str, turns: dict[int, Turn]) -> Iterator[Figure]:
 
 
 def _turn(server: Server, connections: int, seconds: float, request: bytes) -> Sample:
-    before = server.cpu_seconds()
-    load = run(clients(server.port, connections, seconds, request))
+    before = 0.0
+
+    async def begin(opened: list[Connection]) -> None:
+        """Opening connections is not counted: many of them run few jobs each here."""
+        nonlocal before
+        for connection in opened:
+            await connection.request(LIVEZ)
+        before = server.cpu_seconds()
+
+    load = run(clients(server.port, connections, seconds, request, begin))
     wait_until_idle(server)
     return {
         "cpu_us": (server.cpu_seconds() - before) / load.jobs * 1e6,

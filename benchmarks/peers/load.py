@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -149,16 +149,28 @@ async def run_job(connection: Connection, request: bytes, load: Load) -> None:
     load.seconds.append(time.perf_counter() - began)
 
 
-async def clients(port: int, count: int, seconds: float, request: bytes = NOOP) -> Load:
-    """So many clients, each running one job after another for so long."""
+async def clients(
+    port: int,
+    count: int,
+    seconds: float,
+    request: bytes = NOOP,
+    begin: Callable[[list[Connection]], Awaitable[None]] | None = None,
+) -> Load:
+    """So many clients, each running one job after another for so long.
+
+    `begin` is awaited when they are connected.
+    """
     load = Load()
-    end = time.perf_counter() + seconds
+    end = 0.0
 
     async def client(connection: Connection) -> None:
         while time.perf_counter() < end:
             await run_job(connection, request, load)
 
     async with connections(port, count) as opened, asyncio.TaskGroup() as group:
+        if begin is not None:
+            await begin(opened)
+        end = time.perf_counter() + seconds
         for connection in opened:
             group.create_task(client(connection))
     return load
