@@ -19,6 +19,7 @@ from benchmarks.load import get_json, wait_until_idle
 from benchmarks.peers.load import (
     Connection,
     Load,
+    ask,
     connections,
     flood,
     get,
@@ -207,10 +208,9 @@ async def _waiting(scale: Scale, server: Server) -> list[Figure]:
     request = post(json.dumps(body).encode(), prefer="wait=50")
     async with connections(server.port, scale.waiters) as opened, asyncio.TaskGroup() as group:
         waiters = [group.create_task(_wait(connection, request)) for connection in opened]
-        async with connections(server.port, 1) as (probe,):
-            running = 0
-            while running < scale.waiters:
-                running = json.loads(await probe.request(get("/readyz")))["running"]
+        running = 0
+        while running < scale.waiters:
+            running = json.loads(await ask(server.port, get("/readyz")))["running"]
         each = (server.resident_bytes() - before) / scale.waiters
         late = await stalls(server.port, scale.seconds / 2, asyncio.sleep(0))
     return [

@@ -10,19 +10,19 @@ from collections.abc import Coroutine
 from typing import Any
 
 from benchmarks.figures import Figure, number, percentile
-from benchmarks.peers.load import connections, get, id_of, post
+from benchmarks.peers.load import ask, get, id_of, post
 
 
 async def stalls(port: int, seconds: float, meanwhile: Coroutine[Any, Any, Any]) -> list[float]:
     """How late, in milliseconds, the event loop woke a job while something else went on."""
     body = json.dumps({"task": "stalls", "params": {"seconds": seconds}}).encode()
-    async with connections(port, 1) as (connection,), asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         group.create_task(meanwhile)
-        job = id_of(await connection.request(post(body)))
+        job = id_of(await ask(port, post(body)))
         await asyncio.sleep(seconds)
-        shown = b""
-        while b'"done":true' not in shown:
-            shown = await connection.request(get(f"/jobs/{job}", prefer="wait=10"))
+    shown = b""
+    while b'"done":true' not in shown:
+        shown = await ask(port, get(f"/jobs/{job}", prefer="wait=10"))
     late: list[float] = json.loads(shown)["result"]
     return late
 

@@ -132,6 +132,12 @@ async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
             connection.close()
 
 
+async def ask(port: int, request: bytes) -> bytes:
+    """The body of the answer to one request, on a connection of its own."""
+    async with connections(port, 1) as (connection,):
+        return await connection.request(request)
+
+
 async def run_job(connection: Connection, request: bytes, load: Load) -> None:
     """Submit a job and poll it until it is done."""
     began = time.perf_counter()
