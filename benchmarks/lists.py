@@ -1,13 +1,13 @@
 """Pages of jobs by filter, with a thousand and with a million finished jobs in the journal.
 
-Run as `python -m benchmarks.lists [JOBS ...]`.
+The journal's reader alone, without HTTP.
 """
 
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -17,9 +17,12 @@ from app.engines.embedded.reader import Reader
 from app.jobs.ids import JobIds, halves
 from app.jobs.models import JobQuery
 from app.scheduler import Status
+from benchmarks.figures import Figure, number
 
 TASKS = [f"task-{number}" for number in range(20)]
 ROUNDS = 200
+SIZES = (1_000, 1_000_000)
+QUICK_SIZES = (1_000, 20_000)
 
 QUERIES = {
     "no filter": JobQuery(),
@@ -66,30 +69,29 @@ def time_of(call: Callable[[JobQuery], object], query: JobQuery) -> float:
     return statistics.median(times) * 1000
 
 
-def measure(jobs: int) -> dict[str, float]:
+def measure(quick: bool) -> Iterator[Figure]:
+    """The milliseconds of a page for each filter, with few jobs and with many."""
+    small, large = QUICK_SIZES if quick else SIZES
+    few, many = times(small), times(large)
+    for name, value in many.items():
+        yield Figure(
+            name=f"page of 50 of {large:,} jobs, {name}",
+            value=value,
+            unit="ms",
+            how=f"in the journal's reader, median of {ROUNDS}",
+            detail=f"of {small:,} jobs: {number(few[name])} ms",
+        )
+
+
+def times(jobs: int) -> dict[str, float]:
     """The milliseconds of a page for each filter, at this size of the journal."""
-    with tempfile.TemporaryDirectory() as folder:
-        db = apsw.Connection(str(Path(folder) / "journal.sqlite3"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(apsw.Connection(str(Path(folder) / "journal.sqlite3"))) as db,
+    ):
         migrate(db)
         keys = fill(db, jobs)
         reader = Reader(db, 0)
         halfway = JobQuery(created_before=(keys[len(keys) // 2] >> 16) + 1)
-        times = {
-            name: time_of(reader.list, query)
-            for name, query in {**QUERIES, "halfway down": halfway}.items()
-        }
-        db.close()
-    return times
-
-
-def main() -> None:
-    """Print a table: a row for each filter, a column for each size."""
-    sizes = [int(size) for size in sys.argv[1:]] or [1_000, 1_000_000]
-    tables = [measure(size) for size in sizes]
-    print(f"{'a page of 50, in ms':24}" + "".join(f"{size:>12,}" for size in sizes))
-    for name in tables[0]:
-        print(f"{name:24}" + "".join(f"{table[name]:12.3f}" for table in tables))
-
-
-if __name__ == "__main__":
-    main()
+        queries = {**QUERIES, "halfway down": halfway}
+        return {name: time_of(reader.list, query) for name, query in queries.items()}

@@ -76,7 +76,7 @@ class Server:
 
     def resident_bytes(self) -> int:
         """Resident memory of the tree; pages that its processes share count once for each."""
-        return sum(_resident(pid) for pid in tree(self.process.pid))
+        return sum(resident_bytes(pid) for pid in tree(self.process.pid))
 
     def memory_bytes(self) -> int:
         """Proportional memory of the tree: pages that its processes share count once."""
@@ -179,7 +179,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _resident(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
+    """Resident memory of one process; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except OSError:

@@ -1,6 +1,6 @@
 """How long a killed server takes until it is ready again, by what its journal holds.
 
-Run as `python -m benchmarks.restart`. It needs about a gigabyte in the temporary directory.
+It needs about a gigabyte in the temporary directory.
 """
 
 import json
@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +22,11 @@ import apsw
 
 from app.engines.embedded.migrations import migrate
 from app.jobs.ids import JobIds, halves
+from benchmarks.figures import QUICK_ROUNDS, ROUNDS, Figure, number
 from benchmarks.lists import fill
+from benchmarks.processes import cpu_seconds
 
-ROUNDS: Final = 5
-SIZES: Final = ((0, 0), (0, 10_000), (1_000_000, 10_000))
+SIZES: Final = ((0, 10_000), (1_000_000, 10_000))
 """How many finished and how many unfinished jobs."""
 
 SLOTS: Final = 1_000
@@ -35,16 +38,36 @@ _INSERT = (
 )
 
 
-def main() -> None:
-    """Print a table: a row for each size of the journal."""
-    print(f"{'finished':>10}{'unfinished':>12}{'start to ready, median and most':>36}")
-    for finished, unfinished in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            journal = Path(folder) / "journal.sqlite3"
-            make_journal(journal, finished, unfinished)
-            times = [one_start(journal, unfinished) for _ in range(ROUNDS)]
-        median, most = statistics.median(times), max(times)
-        print(f"{finished:10,}{unfinished:12,}{median:27.2f} s{most:6.2f} s", flush=True)
+@dataclass(frozen=True)
+class Start:
+    """One start of `awaitd serve`, from its process to ready."""
+
+    seconds: float
+    cpu: float
+
+
+def measure(quick: bool) -> Iterator[Figure]:
+    """Seconds from start to ready, for each size of the journal."""
+    for finished, unfinished in SIZES[:1] if quick else SIZES:
+        name = f"restart with {finished:,} finished and {unfinished:,} unfinished jobs"
+        yield starts(name, finished, unfinished, QUICK_ROUNDS if quick else ROUNDS)
+
+
+def starts(name: str, finished: int, unfinished: int, rounds: int) -> Figure:
+    """The median of so many starts on copies of a journal."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal.sqlite3"
+        make_journal(journal, finished, unfinished)
+        one_start(journal, unfinished)  # so that no file is read for the first time
+        each = [one_start(journal, unfinished) for _ in range(rounds)]
+    return Figure(
+        name=name,
+        value=statistics.median(start.seconds for start in each),
+        unit="s",
+        how=f"from the process's start until /readyz answers, {rounds} rounds, median",
+        detail=f"most {number(max(start.seconds for start in each))} s; "
+        f"CPU {number(statistics.median(start.cpu for start in each))} s",
+    )
 
 
 def make_journal(path: Path, finished: int, unfinished: int) -> None:
@@ -62,8 +85,8 @@ def make_journal(path: Path, finished: int, unfinished: int) -> None:
                 db.execute(_INSERT, (*halves(ids.next()), *values, b'{"seconds":3600}'))
 
 
-def one_start(journal: Path, unfinished: int) -> float:
-    """Seconds from the start of a process on a copy until it is ready with all that is unfinished.
+def one_start(journal: Path, unfinished: int) -> Start:
+    """A start of a process on a copy, until it is ready with all that is unfinished.
 
     Jobs that ran are retried after a moment, so that all must be pending or running again by then.
     """
@@ -72,7 +95,7 @@ def one_start(journal: Path, unfinished: int) -> float:
     data.mkdir()
     shutil.copy(journal, data)
     os.sync()
-    settings = {"AWAITD_DATA_DIR": str(data), "AWAITD_PORT": "0"}
+    settings = {"AWAITD_DATA_DIR": str(data), "AWAITD_PORT": "0", "AWAITD_RETENTION": "3153600000"}
     began = time.perf_counter()
     command = [sys.executable, "-m", "app", "serve"]
     with subprocess.Popen(
@@ -86,11 +109,7 @@ def one_start(journal: Path, unfinished: int) -> float:
         url = server.stdout.readline().split()[-1]
         with urllib.request.urlopen(url + "/readyz") as answer:
             ready = json.load(answer)
-        took = time.perf_counter() - began
+        took = Start(time.perf_counter() - began, cpu_seconds(server.pid))
         server.kill()
     assert ready["pending"] + ready["running"] == unfinished, ready
     return took
-
-
-if __name__ == "__main__":
-    main()
