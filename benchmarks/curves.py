@@ -29,21 +29,21 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
 def _panels(drawing: Drawing, curves: Mapping[str, list[tuple[int, float]]]) -> None:
     for axes, (label, names) in zip(drawing.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         for name, colour in zip(names, (COLOURS["must"], COLOURS["aim"]), strict=False):
-            _line(axes, curves.get(name, []), name.rpartition(", ")[2], colour)
+            xs, ys = zip(*curves[name], strict=True)
+            axes.plot(xs, ys, marker="o", markersize=3, color=colour, label=name.split(", ")[-1])
+        _scale(axes, xs, [y for name in names for _, y in curves[name]])
         axes.set_xlabel(label)
         if len(names) > 1:
             axes.legend(frameon=False)
     drawing.supylabel("µs of CPU for a job", color=INK)
 
 
-def _line(axes: Axes, curve: Sequence[tuple[int, float]], name: str, colour: str) -> None:
-    xs, ys = zip(*curve, strict=True)
-    axes.plot(xs, ys, marker="o", markersize=3, color=colour, label=name)
-    axes.set_xscale("symlog", linthresh=max(1, next(filter(None, xs), 1)))
+def _scale(axes: Axes, xs: Sequence[int], ys: Sequence[float]) -> None:
+    axes.set_xscale("symlog", linthresh=next(filter(None, xs)))
     if max(ys) > 8 * min(ys):
         axes.set_yscale("log")
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(ys))
     axes.xaxis.set_major_locator(FixedLocator(xs[:: 1 + len(xs) // 6]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short(x)))
