@@ -15,6 +15,7 @@ from benchmarks.peers.systems import System
 
 CLIENTS: Final = 32
 RATE: Final = 50
+CALM_ROUNDS: Final = 3
 OURS: Final = "awaitd"
 WAITED: Final = "awaitd, Prefer: wait"
 
@@ -31,7 +32,7 @@ LEAST: Final = {"SAQ": (8, 12), "Celery": (20, 29), "Procrastinate": (30, 44)}
 
 def measure(quick: bool) -> Iterator[Figure]:
     """What a job costs in each system, how long it takes and what memory the system has."""
-    seconds = 0.8 if quick else 4.0
+    seconds = 0.8 if quick else 3.0
     with ExitStack() as stack:
         running = {OURS: stack.enter_context(systems.awaitd())}
         for name, start in PEERS.items():
@@ -45,7 +46,7 @@ def measure(quick: bool) -> Iterator[Figure]:
         busy = run_rounds(turns, QUICK_ROUNDS if quick else ROUNDS)
         calm = run_rounds(
             {name: partial(_calm, system, 1.5 * seconds) for name, system in running.items()},
-            1 if quick else ROUNDS,
+            1 if quick else CALM_ROUNDS,
         )
         memory = {name: system.memory_bytes() / 1e6 for name, system in running.items()}
     yield from _ratios(busy)

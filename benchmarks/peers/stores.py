@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL from Debian's packages, with the settings that they come with."""
+"""Redis and PostgreSQL, with their own defaults."""
 
 import contextlib
 import os
