@@ -76,11 +76,10 @@ def _measured(name: str, *, quick: bool) -> list[Figure] | None:
 
 def _write(found: Results, folder: Path) -> None:
     """After each part, so that an interrupted run has left what it measured."""
-    text = results.table(found)
     results.save(found, folder / "results.json")
-    (folder / "results.md").write_text(f"# What was measured\n\n{text}")
+    (folder / "results.md").write_text(f"# What was measured\n\n{results.table(found)}")
     if folder == KEPT:
-        results.write_between_markers(PAGE, text)
+        results.write_between_markers(PAGE, results.table(found, judged=True))
     if pictured(found):
         draw(found, ROOT / PICTURE if folder == KEPT else folder / "performance.svg")
     if growth := found.figures.get("growth"):

@@ -32,13 +32,14 @@ def measure(quick: bool) -> Iterator[Figure]:
         job = finished_job(running["awaitd"])
         for verb, path, body in (("POST", "/jobs", BODY), ("GET", f"/jobs/{job}", None)):
             contestants = {name: partial(load, server, path) for name, server in running.items()}
-            for connections in CONNECTIONS:
+            counts = (STATED,) if quick and verb == "GET" else CONNECTIONS
+            for connections in counts:
                 rounds = _rounds_of(quick, connections)
                 turns: dict[str, Callable[[], Sample]] = {
                     name: partial(turn, connections, seconds, body)
                     for name, turn in contestants.items()
                 }
-                for turn in turns.values() if connections == 1 else ():
+                for turn in turns.values() if connections == counts[0] else ():
                     turn()  # so that nobody is measured cold
                 measured = run_rounds(turns, rounds)
                 yield from _figures(verb, connections, measured, f"wrk, {rounds} rounds, median")

@@ -62,23 +62,20 @@ def _bars(drawing: Drawing, figures: Sequence[Figure]) -> None:
     colours = [COLOURS[figure.reached] for figure in figures]
     axes.set_xscale("log")
     axes.barh(rows, [value - 1 for value in values], left=1, height=0.62, color=colours)
-    for row, figure, value in zip(rows, figures, values, strict=True):
-        axes.annotate(
-            f"{number(value)}{TIMES}",
-            (max(value, 1), row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
-        must = advantage(figure, figure.must or 1)
+    musts = [advantage(figure, figure.must or 1) for figure in figures]
+    for row, value, must in zip(rows, values, musts, strict=True):
+        end = max(value, 1)
+        place = (must if end < must < 2.5 * end else end, row)  # beside both, over neither
+        text = f"{number(value)}{TIMES}"
+        axes.annotate(text, place, xytext=(4, 0), textcoords="offset points", va="center")
         axes.plot([must, must], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
     axes.axvline(1, color=INK, linewidth=0.8)
     axes.set_yticks(rows, [figure.name for figure in figures])
-    axes.set_xlim(min(0.4, *values) * 0.8, max(2, *values) * 1.6)
+    axes.set_xlim(min(0.4, *values, *musts) * 0.8, max(2, *values, *musts) * 1.6)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{TIMES}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.invert_yaxis()
-    axes.set_xlabel("times better than what it is compared with (▎: what it must be)")
+    axes.set_xlabel("times better than the other; upright: what it must be")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -72,13 +72,14 @@ def save(results: Results, path: Path) -> None:
     path.write_text(text + "\n")
 
 
-def table(results: Results) -> str:
-    """Markdown: a table for each part, with a row for each figure."""
+def table(results: Results, *, judged: bool = False) -> str:
+    """Markdown: a table for each part, a row for each figure, or for each that has a must."""
     blocks = [f"Measured on {results.machine}."]
     for name, figures in results.figures.items():
         note = " (quick: few and short rounds)" if name in results.quick else ""
-        rows = "".join(_row(figure) for figure in figures)
-        blocks.append(f"### {name}: {PARTS[name].about}{note}\n\n{_HEAD}{rows}".rstrip())
+        rows = "".join(_row(each) for each in figures if each.must is not None or not judged)
+        if rows:
+            blocks.append(f"### {name}: {PARTS[name].about}{note}\n\n{_HEAD}{rows}".rstrip())
     return "\n\n".join(blocks) + "\n"
 
 

@@ -20,11 +20,11 @@ MORE_ROUNDS: Final = 3
 
 def measure(quick: bool) -> Iterator[Figure]:
     """A start on an empty journal, on a full one, and a health check."""
-    rounds = QUICK_ROUNDS if quick else ROUNDS
-    yield starts("`awaitd serve` to ready, empty journal", 0, 0, MORE_ROUNDS * rounds)
+    more = QUICK_ROUNDS + 1 if quick else MORE_ROUNDS * ROUNDS
+    yield starts("`awaitd serve` to ready, empty journal", 0, 0, more)
     if not quick:
-        yield starts(f"`awaitd serve` to ready, {MILLION:,} finished jobs", MILLION, 0, rounds)
-    yield _health(MORE_ROUNDS * rounds)
+        yield starts(f"`awaitd serve` to ready, {MILLION:,} finished jobs", MILLION, 0, ROUNDS)
+    yield _health(more)
 
 
 def _health(rounds: int) -> Figure:
