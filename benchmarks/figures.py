@@ -41,13 +41,6 @@ class Figure:
             return "aim"
         return "must" if self._fits(self.must) else "no"
 
-    @property
-    def score(self) -> float | None:
-        """How many times better than it must be; below 1 it is worse. None without a must."""
-        if self.must is None:
-            return None
-        return self.value / self.must if self.is_floor else self.must / self.value
-
     def _fits(self, limit: float) -> bool:
         return self.value >= limit if self.is_floor else self.value <= limit
 

@@ -33,6 +33,21 @@ def test_a_tree_is_counted_whole(tmp_path: Path) -> None:
     assert all(not is_running(pid) for pid in pids)
 
 
+def test_a_server_is_waited_for(tmp_path: Path) -> None:
+    """It is entered once it is ready in the way that was asked for, not when it listens."""
+    answered: list[int] = []
+
+    def is_ready(port: int) -> bool:
+        answered.append(port)
+        return len(answered) == 3
+
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    with started(command, port=port, cwd=tmp_path, is_ready=is_ready) as server:
+        assert answered == [port] * 3
+        assert server.url == f"http://127.0.0.1:{port}"
+
+
 def test_a_server_that_ends_at_once_says_why(tmp_path: Path) -> None:
     """What it wrote is in the error."""
     command = [sys.executable, "-c", "import sys; sys.exit('no such luck')"]
