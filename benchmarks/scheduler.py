@@ -76,6 +76,8 @@ def measure(quick: bool) -> Iterator[Figure]:
 
 def race(work: Work, in_flight: int, jobs: int, rounds: int) -> Rounds:
     """The CPU time of a job in each system, so many in flight at a time."""
+    gc.collect()
+    gc.freeze()  # what was imported is not looked at again in each round
     with asyncio.Runner() as runner:
         systems = runner.run(_systems(work))
         turns: dict[str, Callable[[], Sample]] = {}
