@@ -67,6 +67,7 @@ def _measured(name: str, *, quick: bool) -> list[Figure] | None:
             print(f"{name}: {results.line(figure)}", flush=True)
     except Missing as missing:
         print(f"skipped {name}: {missing}", file=sys.stderr)
+        return figures
     except Exception as error:  # the other parts can be measured all the same
         print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
         return None
