@@ -4,6 +4,7 @@ The command line writes the file, the server reads it again when it has changed,
 was added or removed counts from the next request on.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -170,6 +171,7 @@ class Keys:
         self._seen: tuple[int, ...] | None = None
         self._keys: Mapping[str, ApiKey] = {}
         self._in_use = self._opened = False
+        self._looked = False
         self._again_at = 0.0
 
     def open(self) -> None:
@@ -211,6 +213,12 @@ class Keys:
         return key.expires_at is None or self._now() < key.expires_at
 
     def _reread(self) -> None:
+        """Look at the file, once in a turn of the event loop: its requests were there before."""
+        if self._looked:
+            return
+        with contextlib.suppress(RuntimeError):  # outside of one, each time
+            asyncio.get_running_loop().call_soon(self._look_again)
+            self._looked = True
         stamp = self._stamp()
         if stamp == self._seen or self._now() < self._again_at:
             return
@@ -224,6 +232,9 @@ class Keys:
         self._seen = stamp
         self._take(keys)
 
+    def _look_again(self) -> None:
+        self._looked = False
+
     def _take(self, keys: Sequence[ApiKey]) -> None:
         before = set(self._keys.values())
         self._keys = {key.id: key for key in keys}
@@ -235,8 +246,6 @@ class Keys:
 
     def _stamp(self) -> tuple[int, ...] | None:
         """What changes whenever the file does; None when there is none."""
-        if not os.access(self._file.path, os.F_OK):  # half the price of an exception
-            return None
         try:
             found = os.stat(self._file.path)
         except OSError:

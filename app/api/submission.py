@@ -116,13 +116,16 @@ class Submission(BaseModel):
     ]
 
 
+_PLAIN: Final = Submission(task="any", params={}, labels={})
+
+
 def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Caller) -> NewJob:
     """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
-    envelope = _envelope(body, parsed)
+    envelope = _PLAIN if _is_plain(parsed) else _envelope(body, parsed)
     key = idempotency_key(request)
     run_at = envelope.run_at
     return NewJob(
-        task=envelope.task,
+        task=parsed.get("task", ""),
         params=_params(parsed),
         copy_of=envelope.copy_of,
         priority=envelope.priority,
@@ -137,6 +140,13 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Calle
         fingerprint=None if key is None else _fingerprint(parsed, request),
         traceparent=_traceparent(request),
     )
+
+
+def _is_plain(parsed: dict[str, Any]) -> bool:
+    """Whether there is nothing but a task and its params: there is nothing to be checked then."""
+    task = parsed.get("task")
+    has_params = type(parsed.get("params")) is dict
+    return type(task) is str and task != "" and len(parsed) == 1 + has_params
 
 
 def _envelope(body: bytes, parsed: dict[str, Any]) -> Submission:

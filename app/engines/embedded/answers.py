@@ -1,6 +1,7 @@
 """What callers wait for while the journal writes: futures that outlive them if need be."""
 
 import asyncio
+from collections import deque
 from typing import Any, Final, TypeVar
 
 from app.jobs.errors import JobsError, StoreUnavailable
@@ -11,17 +12,45 @@ STORE_TIMEOUT: Final = 10.0
 """Seconds that a caller waits for the journal before it is told that the store is unavailable."""
 
 
-async def answer(done: asyncio.Future[T], *, shared: bool = False) -> T:
-    """What the journal answers; the change goes on when the caller does not wait for it.
+class Answers:
+    """Those who wait, with one timer for all of them: hardly anybody waits for that long."""
 
-    What others wait for too is `shared`: then a caller who gives up leaves it alone.
-    """
-    waiting = asyncio.shield(done) if shared else done
-    timer = asyncio.get_running_loop().call_later(STORE_TIMEOUT, _give_up, waiting)
-    try:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def new(self) -> asyncio.Future[Any]:
+        """What the journal is to answer with `resolve` or `refuse`."""
+        return self._loop.create_future()
+
+    async def wait(self, done: asyncio.Future[T], *, shared: bool = False) -> T:
+        """The answer; the change goes on when the caller does not wait for it.
+
+        What others wait for too is `shared`: then a caller who gives up leaves it alone.
+        """
+        waiting = asyncio.shield(done) if shared else done
+        awaited = self._awaited
+        while awaited and awaited[0][1].done():
+            awaited.popleft()
+        awaited.append((self._loop.time() + STORE_TIMEOUT, waiting))
+        if self._timer is None:
+            self._timer = self._loop.call_later(STORE_TIMEOUT, self._give_up)
         return await waiting
-    finally:
-        timer.cancel()
+
+    def close(self) -> None:
+        """Look at the time no more: all has been answered."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _give_up(self) -> None:
+        self._timer = None
+        now, awaited = self._loop.time(), self._awaited
+        while awaited and (awaited[0][1].done() or awaited[0][0] <= now):
+            text = f"the journal has not answered for {STORE_TIMEOUT:g} s"
+            refuse(awaited.popleft()[1], StoreUnavailable(text))
+        if awaited:
+            self._timer = self._loop.call_at(awaited[0][0], self._give_up)
 
 
 def resolve(done: asyncio.Future[T], value: T) -> None:
@@ -35,7 +64,3 @@ def refuse(done: asyncio.Future[Any], error: JobsError) -> None:
     if not done.done():
         done.set_exception(error)
         done.exception()
-
-
-def _give_up(done: asyncio.Future[Any]) -> None:
-    refuse(done, StoreUnavailable(f"the journal has not answered for {STORE_TIMEOUT:g} s"))

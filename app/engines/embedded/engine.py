@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import UUID
 
-from app.engines.embedded.answers import STORE_TIMEOUT, answer, refuse, resolve
+from app.engines.embedded.answers import STORE_TIMEOUT, refuse, resolve
 from app.engines.embedded.changes import Cancelled, Ended
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
@@ -95,7 +95,8 @@ class EmbeddedEngine:
             return known
         if self._draining:
             raise ShuttingDown
-        return Submitted(await answer(self._submissions.accept(new), shared=has_key))
+        accepted = self._submissions.accept(new)
+        return Submitted(await self._journal.answers.wait(accepted, shared=has_key))
 
     async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         """The job as it was last committed, with the progress of its running attempt."""
@@ -111,11 +112,11 @@ class EmbeddedEngine:
         job = await self.get(job_id)
         if job.done and if_version in (None, job.version):
             return job  # final, so that nothing needs to be written
-        done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Job] = self._journal.answers.new()
         then = partial(self._cancel_recorded, job_id, done)
         now = self._config.now()
         self._journal.request_cancel(job_id, now, if_version, then, partial(refuse, done))
-        return await answer(done)
+        return await self._journal.answers.wait(done)
 
     async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
         """The job once it has ended, or its version is not `since`, or time has run out."""

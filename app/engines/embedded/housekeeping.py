@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from app.engines.embedded.answers import answer, refuse, resolve
+from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
@@ -68,13 +68,13 @@ class Housekeeping:
             pass
 
     async def _remove_expired(self) -> Mapping[Kind, int]:
-        done: asyncio.Future[Mapping[Kind, int]]
-        done = asyncio.get_running_loop().create_future()
+        answers = self._journal.answers
+        done: asyncio.Future[Mapping[Kind, int]] = answers.new()
         now, refused = self._config.now(), partial(refuse, done)
         then = partial(self._removed, done)
         self._journal.remove_expired(now, REMOVE_AT_ONCE, then, refused)
         try:
-            return await answer(done)
+            return await answers.wait(done)
         except StoreUnavailable:
             return {}  # the writer has logged why; the next round tries again
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.answers import Answers
 from app.engines.embedded.backup import Backups
 from app.engines.embedded.changes import (
     Cancelled,
@@ -67,6 +68,7 @@ class Journal:
         self._retention = retention
         self._lock = FolderLock(folder)
         self._reader: Reader | None = None
+        self._answers: Answers | None = None
         self._inode: int | None = None
         self._writer: JournalWriter | None = None
         self._version = 0
@@ -96,6 +98,7 @@ class Journal:
             raise self._bad(error) from error
         self._writer = self._make_writer(self._connect, partial(_post, loop))
         self._writer.start()
+        self._answers = Answers(loop)
         self._reader.damage = self._damage
         return unfinished
 
@@ -106,6 +109,8 @@ class Journal:
             writer, self._writer = self._writer, None
             writer.close(ended.set)
             await ended.wait()  # whoever was to be answered has been by then
+        if self._answers is not None:
+            self._answers.close()
         self.backups.close()
         self._release()
 
@@ -115,6 +120,13 @@ class Journal:
         if self._reader is None:
             raise StoreUnavailable("the journal is closed")
         return self._reader
+
+    @property
+    def answers(self) -> Answers:
+        """Those who wait for it; raises `StoreUnavailable` when it was never open."""
+        if self._answers is None:
+            raise StoreUnavailable("the journal is closed")
+        return self._answers
 
     @property
     def error(self) -> str | None:

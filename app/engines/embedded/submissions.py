@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
-from app.engines.embedded.answers import answer, refuse, resolve
+from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
@@ -52,7 +52,7 @@ class Submissions:
         if new.idempotency_key is None:
             return None
         while coming := self._of_key.get((new.owner, new.idempotency_key)):
-            await answer(coming, shared=True)
+            await self._journal.answers.wait(coming, shared=True)
         found = self._journal.reader.find_key(new.owner, new.idempotency_key)
         if found is None:
             return None
@@ -89,7 +89,7 @@ class Submissions:
 
     def _write(self, job: Job, admission: Admission) -> asyncio.Future[Job]:
         new = admission.new
-        done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Job] = self._journal.answers.new()
         then = partial(self._written, job, admission, done)
         refused = partial(self._refused, job, new, done)
         if new.idempotency_key is not None:

@@ -48,6 +48,7 @@ class Writer:
     def __init__(self, connect: Connect, post: Post) -> None:
         self._commit = GroupCommit(connect, post)
         self._post = post
+        self._loop = asyncio.get_running_loop()
         self._queued: deque[Write[Any]] = deque()
         self._is_due = False
         """Whether a turn will come: one is scheduled, or the thread is at work."""
@@ -88,7 +89,7 @@ class Writer:
         self._is_due = True
         if self._retry is not None:
             self._retry.cancel()
-        asyncio.get_running_loop().call_soon(self._turn)
+        self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._is_due = False
@@ -116,7 +117,7 @@ class Writer:
         if self._queued or (self._closing and (pause is None or self._gives_up())):
             self._come_soon()
         elif pause is not None:
-            self._retry = asyncio.get_running_loop().call_later(pause, self._come_soon)
+            self._retry = self._loop.call_later(pause, self._come_soon)
 
     def _gives_up(self) -> bool:
         return self._closing and self._commit.gives_up
