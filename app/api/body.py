@@ -28,7 +28,7 @@ async def read_json_object(request: Request, limit: int) -> tuple[bytes, dict[st
 def parse_object(body: bytes) -> dict[str, Any]:
     """One JSON object in UTF-8, without duplicate keys, NaN or infinities; raises `Problem`."""
     try:
-        value = _DECODER.decode(body.decode())
+        value = _decoded(body.decode())
         if b"\\u" in body:
             json.dumps(value, ensure_ascii=False).encode()  # finds lone surrogates
     except UnicodeError as error:
@@ -43,6 +43,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise _invalid(f"it is nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _decoded(text: str) -> Any:
+    if text.startswith("{"):  # as most do, with no space around it
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    return _DECODER.decode(text)
 
 
 def _require_json(content_type: str) -> None:

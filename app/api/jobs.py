@@ -88,7 +88,8 @@ async def submit_job(request: Request) -> Response:
     dry = flag(request, "validate_only")
     body, parsed = await read_json_object(request, state.limits.max_body_size)
     new = new_job(body, parsed, request, caller)
-    submitted = None if dry else await state.engine.replay(new)
+    has_key = new.idempotency_key is not None
+    submitted = await state.engine.replay(new) if has_key and not dry else None
     if submitted is None:
         state.rates.take(caller.owner)
         if caller.key is not None:

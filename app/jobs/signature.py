@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -109,7 +109,7 @@ class Result:
         try:
             if holds_iterator(value):
                 raise BadResult("the result is no JSON value (an iterator)")
-            checked = self._adapter.validate_python(value, strict=True)
+            checked = self._adapter.validator.validate_python(value, strict=True)
             # By alias, which is how the schema names the fields.
             return to_json(
                 self._serializer.to_python(checked, mode="json", by_alias=True, warnings="error")
@@ -168,7 +168,7 @@ def validate_json(model: type[M], text: Json, *, strict: bool | None = None) -> 
     JSON has one kind of number: where an integer is asked for, 5.0 is one.
     """
     try:
-        return model.model_validate_json(text, strict=strict)
+        return cast(M, model.__pydantic_validator__.validate_json(text, strict=strict))
     except ValidationError as error:
         found = [e["input"] for e in error.errors(include_url=False) if e["type"] == "int_type"]
         if not any(isinstance(value, float) and value.is_integer() for value in found):

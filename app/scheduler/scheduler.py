@@ -119,11 +119,11 @@ class BackgroundTaskScheduler:
 
 def _coroutine_function(func: object) -> object:
     """What is called in the end, when that is a coroutine function."""
-    if type(func) is FunctionType and func.__code__.co_flags & inspect.CO_COROUTINE:
-        return func
     inner = func
     while isinstance(inner, functools.partial):
         inner = inner.func
+    if type(inner) is FunctionType and inner.__code__.co_flags & inspect.CO_COROUTINE:
+        return inner
     if inspect.iscoroutinefunction(inner):
         return inner
     if callable(inner) and inspect.iscoroutinefunction(type(inner).__call__):

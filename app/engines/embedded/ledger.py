@@ -225,14 +225,13 @@ class Ledgers:
 
         `started_at` is that of the attempt with which it ended, if there was one.
         """
-        for ledger in self._concerned(job.owner):
-            ledger.moved(job.task, before, after, started_at)
+        self._all.moved(job.task, before, after, started_at)
+        if job.owner is not None:
+            self.of(job.owner).moved(job.task, before, after, started_at)
 
     def removed(self, gone: Mapping[Kind, int]) -> None:
         """Finished jobs have left the journal."""
         for (owner, task, status), count in gone.items():
-            for ledger in self._concerned(owner):
-                ledger.counted(task, status, -count)
-
-    def _concerned(self, owner: str | None) -> tuple[Ledger, ...]:
-        return (self._all,) if owner is None else (self._all, self.of(owner))
+            self._all.counted(task, status, -count)
+            if owner is not None:
+                self.of(owner).counted(task, status, -count)

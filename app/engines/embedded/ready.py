@@ -54,15 +54,19 @@ class ReadyQueue:
         if self.running >= self.max_running or self._at_limit((task, owner)):
             return False
         self.running += 1
-        self._running_of[task] += 1
-        self._running_by[owner] += 1
+        if task in self._limits:
+            self._running_of[task] += 1
+        if self._of_owner is not None:
+            self._running_by[owner] += 1
         return True
 
     def release_slot(self, task: str, owner: str | None = None) -> None:
         """Give a slot back."""
         self.running -= 1
-        self._running_of[task] -= 1
-        _count_down(self._running_by, owner)
+        if task in self._limits:
+            self._running_of[task] -= 1
+        if self._of_owner is not None:
+            _count_down(self._running_by, owner)
 
     def push(self, job: LiveJob, now: Millis) -> None:
         """A job waits from now on, until it is due and a slot is free."""
