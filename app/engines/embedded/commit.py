@@ -90,6 +90,8 @@ class Write(Generic[T]):
 
     One that even a sound store could not make, by a defect of ours, gives `then` None instead.
     """
+    can_wait: bool = False
+    """Whether nobody waits for it, so that it had better share the commit of what comes next."""
 
 
 class GroupCommit:

@@ -221,7 +221,8 @@ class Dispatcher:
             return
         ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
         finished = partial(self._finished, live, outcome)
-        self._journal.finish(ended, finished, live.lines)
+        nobody_waits = not self._queue and not self._feed.is_watched(live.id)
+        self._journal.finish(ended, finished, live.lines, can_wait=nobody_waits)
 
     def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
         live.attempt = None

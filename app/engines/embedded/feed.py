@@ -67,6 +67,11 @@ class Feed:
         """A watcher of one job, or of all; with `speech` also of what coroutines report."""
         return Watcher(self, job_id, speech=speech)
 
+    def is_watched(self, job_id: UUID) -> bool:
+        """Whether anybody waits for news of the job."""
+        watchers = self.watchers
+        return bool(watchers) and (job_id in watchers or None in watchers)
+
     def changed(self, job_id: UUID) -> None:
         """A change of the job was committed."""
         if not self.watchers:

@@ -159,9 +159,15 @@ class Journal:
         ended: Ended,
         then: Callable[[Status | None], None],
         lines: Iterable[LogLine] | None = None,
+        *,
+        can_wait: bool = False,
     ) -> None:
-        """Queue the outcome of an attempt; `then` gets None when it was not the running one."""
-        self._put(Finish(ended, self.next_version(), lines_text(lines or ())), then)
+        """Queue the outcome of an attempt; `then` gets None when it was not the running one.
+
+        One for which nobody waits `can_wait` a moment, to share the commit of what comes next.
+        """
+        change = Finish(ended, self.next_version(), lines_text(lines or ()))
+        self._put(change, then, can_wait=can_wait)
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]
@@ -215,6 +221,7 @@ class Journal:
         change: Change[T],
         then: Callable[[T], None],
         refused: Callable[[StoreUnavailable], None] | None = None,
+        can_wait: bool = False,
     ) -> None:
         if self._writer is None:
             raise StoreUnavailable("the journal is closed")
@@ -223,7 +230,7 @@ class Journal:
         if refused is not None and self._damage.found is not None:
             refused(StoreUnavailable(self._damage.found))
         else:
-            self._writer.put(Write(change, then, refused))
+            self._writer.put(Write(change, then, refused, can_wait))
 
     def _prepare(self) -> None:
         self.backups.tidy()

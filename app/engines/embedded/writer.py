@@ -18,6 +18,9 @@ from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
 MAX_BATCH: Final = 250
 """Changes in one transaction, few enough to hold up the event loop for a few milliseconds only."""
 
+MOMENT: Final = 0.001
+"""Seconds that a change which can wait does wait at most, while the store is sound."""
+
 SLOW: Final = 5.0
 """Seconds after which a write that has not returned is taken for a failure of the store."""
 
@@ -54,7 +57,10 @@ class Writer:
         """Whether a turn will come: one is scheduled, or the thread is at work."""
         self._closing = False
         self._writing_since: float | None = None
-        self._retry: asyncio.TimerHandle | None = None
+        self._hurries = False
+        """Whether somebody waits for what is queued."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Until a turn that nobody waits for."""
         self._ended: Call = lambda: None
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="awaitd-journal", daemon=True)
@@ -74,8 +80,9 @@ class Writer:
     def put(self, write: Write[Any]) -> None:
         """Queue a change; never blocks."""
         self._queued.append(write)
+        self._hurries = self._hurries or not write.can_wait
         if not self._is_due:
-            self._come_soon()
+            self._plan()
 
     def close(self, ended: Call) -> None:
         """Write what is queued, as far as the store lets it, then end; `ended` is posted last."""
@@ -87,13 +94,15 @@ class Writer:
     def _come_soon(self) -> None:
         """Take a turn once what is ready now has run, so that its changes share one commit."""
         self._is_due = True
-        if self._retry is not None:
-            self._retry.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._is_due = False
         batch = [self._queued.popleft() for _ in range(min(len(self._queued), MAX_BATCH))]
+        self._hurries = bool(self._queued)
         if batch or (self._commit.error is not None and not self._gives_up()):
             self._is_due = True
             self._writing_since = time.monotonic()
@@ -113,11 +122,15 @@ class Writer:
         """The thread has done its part, or there was none: go on, after a pause if that failed."""
         self._writing_since = None
         self._is_due = False
+        self._plan()
+
+    def _plan(self) -> None:
+        """See to it that what is queued is written in time, and a failing store tried again."""
         pause = self._commit.pause
-        if self._queued or (self._closing and (pause is None or self._gives_up())):
+        if self._hurries or (self._closing and (pause is None or self._gives_up())):
             self._come_soon()
-        elif pause is not None:
-            self._retry = self._loop.call_later(pause, self._come_soon)
+        elif self._timer is None and (self._queued or pause is not None):
+            self._timer = self._loop.call_later(pause or MOMENT, self._come_soon)
 
     def _gives_up(self) -> bool:
         return self._closing and self._commit.gives_up
