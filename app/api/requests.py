@@ -22,6 +22,9 @@ from app.keys import Keys
 STATE: Final = "awaitd.state"
 """Where in a request's scope the state is."""
 
+_UNWATCHED: Final = 0.05
+"""Seconds of waiting before it is worth to look whether the caller is still there."""
+
 RETRY_AFTER: Final = 5
 """Seconds until one who found no room may ask again."""
 
@@ -165,7 +168,18 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
     if job.done or not seconds or state.waiters >= state.limits.max_waiters:
         return job
     state.waiters += 1
-    engine = state.engine
+    try:
+        at_once = min(seconds, _UNWATCHED)
+        job = await state.engine.wait(job.id, timeout=at_once, since=since)
+        if job.done or seconds <= at_once or (since is not None and job.version != since):
+            return job
+        return await _waited_for(job, request, seconds - at_once, since)
+    finally:
+        state.waiters -= 1
+
+
+async def _waited_for(job: Job, request: Request, seconds: float, since: int | None) -> Job:
+    engine = state_of(request).engine
     change = asyncio.ensure_future(engine.wait(job.id, timeout=seconds, since=since))
     gone = asyncio.ensure_future(_disconnect(request))
     try:
@@ -174,7 +188,6 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
             raise ClientDisconnect
         return change.result()
     finally:
-        state.waiters -= 1
         change.cancel()
         gone.cancel()
 

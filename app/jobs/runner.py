@@ -77,7 +77,8 @@ class Attempt:
         on_outcome: Callable[[Outcome], None],
     ) -> None:
         self._task = task
-        self._job = job
+        self.job = job
+        """As it was when the attempt began."""
         self._sink = sink
         self._limits = limits
         self._on_outcome = on_outcome
@@ -102,7 +103,7 @@ class Attempt:
 
         `arguments` are what the job's params stand for, if that is known already.
         """
-        job, params = self._job, self._task.params
+        job, params = self.job, self._task.params
         try:
             if arguments is None:
                 arguments = params.parse(merged(job.params, job.secrets))
@@ -120,7 +121,7 @@ class Attempt:
             self._set_timer(job.timeout, self.interrupt, Interruption.TIMEOUT)
 
     def _context(self) -> JobContext:
-        job, clock = self._job, asyncio.get_running_loop().time  # by which it times out, too
+        job, clock = self.job, asyncio.get_running_loop().time  # by which it times out, too
         return JobContext(job.id, job.attempt, job.labels, self._sink, job.timeout, clock)
 
     def interrupt(self, reason: Interruption) -> bool:
@@ -178,7 +179,7 @@ class Attempt:
             case Interruption.CANCEL:
                 return Outcome(step=Step.CANCEL, returned=ended.returned, raised=ended.raised)
             case Interruption.TIMEOUT:
-                text = f"the attempt took longer than its {self._job.timeout:g} s"
+                text = f"the attempt took longer than its {self.job.timeout:g} s"
                 return self._failed(JobError(ErrorType.TIMEOUT, text), ended)
             case Interruption.SHUTDOWN:
                 text = "the server shut down during the attempt"
@@ -194,7 +195,7 @@ class Attempt:
         outcome = Outcome(step=Step.FAIL, returned=ended.returned, raised=ended.raised, error=error)
         if not is_retried(error, ended.exception, self._task.options.retry_on):
             return outcome
-        return retried(outcome, self._job, self._task, self._limits)
+        return retried(outcome, self.job, self._task, self._limits)
 
     def _set_timer(self, delay: float, function: Callable[..., object], *args: object) -> None:
         if self._timer is not None:
@@ -203,11 +204,11 @@ class Attempt:
 
     def _warn_of_stubborn(self, reason: Interruption) -> None:
         text = "job %s (%s) still runs %g s after its %s"
-        log.warning(text, self._job.id, self._job.task, STUBBORN_AFTER, reason.value)
+        log.warning(text, self.job.id, self.job.task, STUBBORN_AFTER, reason.value)
 
     def _log_exception(self, exception: BaseException) -> None:
         """A traceback goes to the server's log, never to a client."""
-        job = self._job
+        job = self.job
         frames = traceback_of(exception, messages=self._limits.exception_text)
         log.warning("job %s (%s) raised\n%s", job.id, job.task, frames)
 

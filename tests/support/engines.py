@@ -105,7 +105,8 @@ class EndlessEngine(RefusingEngine):
     async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
         self.waiting.set()
         try:
-            await asyncio.Event().wait()
-        finally:
+            await asyncio.sleep(timeout)
+        except asyncio.CancelledError:
             self.left.set()
+            raise
         return self.job

@@ -222,12 +222,14 @@ class Dispatcher:
         ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
         finished = partial(self._finished, live, outcome)
         nobody_waits = not self._queue and not self._feed.is_watched(live.id)
-        self._journal.finish(ended, finished, live.lines, can_wait=nobody_waits)
+        live.finish = self._journal.finish(ended, finished, live.lines, can_wait=nobody_waits)
 
     def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
-        live.attempt = None
+        attempt, live.attempt = live.attempt, None
         if status is not None:
             self._ledger.moved(live, Status.RUNNING, status, live.started_at)
+            if attempt is not None and live.finish is not None:
+                self._journal.reader.recent.ended(attempt.job, live.finish, status)
         if status is Status.PENDING and outcome.retry_at is not None:
             live.run_at = outcome.retry_at
             self._queue.push(live, self._now())

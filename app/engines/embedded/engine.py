@@ -123,6 +123,8 @@ class EmbeddedEngine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         with self._feed.watch(job_id) as watcher:
+            if since is None and not self._draining and self._dispatcher.live(job_id) is not None:
+                await watcher.news(timeout)  # it has not ended, so there is nothing to read yet
             while True:
                 job = await self.get(job_id)
                 left = deadline - loop.time()

@@ -49,11 +49,22 @@ class Watcher:
     async def news(self, timeout: float | None = None) -> bool:
         """Wait until there is something new, or `timeout` seconds have passed: then False."""
         if not self._news:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._waiting,), timeout=timeout)
-            self._waiting = None
+            loop = asyncio.get_running_loop()
+            self._waiting = waiting = loop.create_future()
+            timer = None if timeout is None else loop.call_later(timeout, _end, waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting = None
+                if timer is not None:
+                    timer.cancel()
         news, self._news = self._news, False
         return news
+
+
+def _end(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 class Feed:

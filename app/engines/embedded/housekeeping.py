@@ -80,6 +80,6 @@ class Housekeeping:
 
     def _removed(self, done: asyncio.Future[Mapping[Kind, int]], gone: Mapping[Kind, int]) -> None:
         if gone:
-            self._journal.reader.forget_finished()
+            self._journal.reader.recent.clear()
         self._ledger.removed(gone)  # also when the answer comes too late for who waited for it
         resolve(done, gone)

@@ -161,13 +161,14 @@ class Journal:
         lines: Iterable[LogLine] | None = None,
         *,
         can_wait: bool = False,
-    ) -> None:
+    ) -> Finish:
         """Queue the outcome of an attempt; `then` gets None when it was not the running one.
 
         One for which nobody waits `can_wait` a moment, to share the commit of what comes next.
         """
         change = Finish(ended, self.next_version(), lines_text(lines or ()))
         self._put(change, then, can_wait=can_wait)
+        return change
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]

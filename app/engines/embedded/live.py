@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from app.engines.embedded.changes import Finish
 from app.jobs.events import LogLine
 from app.jobs.models import Job, Millis, Progress
 from app.jobs.runner import Attempt
@@ -30,6 +31,7 @@ class LiveJob:
     __slots__ = (
         "_speech",
         "attempt",
+        "finish",
         "has_secrets",
         "id",
         "last_progress",
@@ -55,6 +57,8 @@ class LiveJob:
         """Of the last attempt that was started, 0 before the first."""
         self.started_at = job.started_at
         """When that attempt did."""
+        self.finish: Finish | None = None
+        """The change that writes how its attempt has ended."""
         self.has_secrets = True
         """Whether the journal may hold secrets of it."""
         self.attempt: Attempt | None = None

@@ -15,6 +15,7 @@ import apsw
 from app.engines.embedded.damage import NONSENSE, Damage, is_damage
 from app.engines.embedded.kept_secrets import with_secrets
 from app.engines.embedded.listing import keys_of
+from app.engines.embedded.recent import Recent
 from app.engines.embedded.rows import (
     CODES,
     COLUMNS,
@@ -40,11 +41,6 @@ _EARLIER: Final = (
 
 _PAGE: Final = 4_096
 """Bytes in a page of a journal, as SQLite makes it."""
-
-_KEPT: Final = 1_000
-_SMALL: Final = 4_096
-"""Finished jobs that are kept in memory, and bytes that the params and result of one may have."""
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,33 +68,23 @@ def _require_text(value: bytes) -> None:
     value.decode()
 
 
-def _is_small(job: Job) -> bool:
-    return len(job.params) + len(job.result or b"") <= _SMALL
-
-
 class Reader:
     """Reads the journal, committed state only. Jobs expire `retention` after their end."""
 
     def __init__(self, db: apsw.Connection, retention: Millis) -> None:
         self._db = db
         self._retention = retention
-        self._finished: dict[UUID, Job] = {}
-        """Those that were read last and never change again."""
+        self.recent = Recent(retention)
+        """What need not be read."""
         self.damage: Damage | None = None
         """Who is told of damage that is found; nobody while the journal is being opened."""
 
     def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed. Raises `StoreUnavailable`, as all that read."""
-        job = self._finished.get(job_id)
-        if job is None:
-            job = self._read(job_id)
-            if job is not None and job.done and _is_small(job):
-                self._keep(job)
+        job = self.recent.get(job_id)
+        if job is None and (job := self._read(job_id)) is not None:
+            self.recent.read(job)
         return job
-
-    def forget_finished(self) -> None:
-        """Read anew what is asked for: jobs have been removed."""
-        self._finished.clear()
 
     def require(self, job_id: UUID, owner: str | None = None) -> Job:
         """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""
@@ -243,11 +229,6 @@ class Reader:
         for row in self._rows(_JOB, halves(job_id)):
             return self._job(row, self._earlier(row))
         return None
-
-    def _keep(self, job: Job) -> None:
-        if len(self._finished) == _KEPT:
-            del self._finished[next(iter(self._finished))]
-        self._finished[job.id] = job
 
     def _earlier(self, row: Row) -> Sequence[Row]:
         high, attempt, started_at = row[0], row[8], row[12]
