@@ -61,8 +61,8 @@ class Cycle(RequestResponseCycle):
     def _is_usual(self, fields: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether the header fields are fit to be sent, and declare the length of what follows."""
         self._length, parts, values, constant = b"", [], [], b""
-        if isinstance(fields, Fields):
-            constant, fields = fields.constant.written, fields.own
+        if isinstance(fields, Fields) and fields.is_as_made:
+            constant, fields = fields.constant.written, fields[: fields.own]
         for name, value in fields:
             beginning = _beginning_of(name)
             if beginning is None:

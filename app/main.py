@@ -53,7 +53,8 @@ class Service(FastAPI):
 
     @cached_property
     def _front(self) -> Front:
-        return Front(self.state.api, self.routes, super().__call__)
+        is_plain = len(self.user_middleware) == 1 and not self.dependency_overrides
+        return Front(self.state.api, self.routes if is_plain else (), super().__call__)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""

@@ -46,11 +46,17 @@ class Constant:
         """As a connection sends them, after a first line."""
 
 
-class Fields(tuple[Field, ...]):
-    """All fields of one answer: its own and, after them, constant ones."""
+class Fields(list[Field]):
+    """All fields of one answer: its own and, after them, constant ones, unless others add some."""
 
-    own: list[Field]
+    own: int
+    """How many of them are its own."""
     constant: Constant
+
+    @property
+    def is_as_made(self) -> bool:
+        """Whether nobody on the way has added or changed any behind its own."""
+        return tuple(self[self.own :]) == self.constant.fields
 
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -87,9 +93,8 @@ class Reply(Response):
             own = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
         if status not in _WITHOUT_BODY:
             own.append((b"content-length", b"%d" % len(body)))
-        self.raw_headers = [*own, *constant.fields]
-        self.fields = Fields(self.raw_headers)
-        self.fields.own, self.fields.constant = own, constant
+        self.fields = self.raw_headers = Fields([*own, *constant.fields])
+        self.fields.own, self.fields.constant = len(own), constant
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

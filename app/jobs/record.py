@@ -1,6 +1,7 @@
 """Records: dataclasses that are frozen for the type checker alone.
 
 At run time `frozen=True` makes an instance four times as dear, and every job takes a dozen of them.
+They have no hash.
 """
 
 from typing import TYPE_CHECKING

@@ -24,7 +24,9 @@ _AT_ONCE: Final = 100
 class Runners:
     """The unfinished tasks of a scheduler: those that have a slot, and those that wait for one."""
 
-    def __init__(self, max_running: int | None, context: Context | None) -> None:
+    def __init__(
+        self, max_running: int | None, context: Context | None, *, shares: bool = True
+    ) -> None:
         self.unfinished: set[BackgroundTask[Any]] = set()
         self.idle: asyncio.Future[None] | None = None  # done when none is unfinished
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -32,6 +34,7 @@ class Runners:
         self._waiting = Waiting()
         self._ready: deque[BackgroundTask[Any]] = deque()
         self._probing = False
+        self._shares = shares
         self._given_context = context
         self._named_context = "", Context()
         self._probe_context = Context()
@@ -45,9 +48,7 @@ class Runners:
             self.loop, self._probing = loop, False
         self.unfinished.add(task)
         if self._slots_left is None:
-            self._ready.append(task)
-            if not self._probing:
-                self._start_probe(loop)
+            self._make_ready(task, loop)
         elif self._slots_left:
             self._slots_left -= 1
             self._start(task)
@@ -57,29 +58,37 @@ class Runners:
     def ended(self, task: BackgroundTask[Any]) -> None:
         """Let go of a task that has finished, and give its slot to the next one."""
         self.unfinished.discard(task)
-        if self._slots_left is not None:
-            self._take_back_slot(task, self._slots_left)
+        waiting = self._waiting
+        if task.has_slot:
+            while waiting.length:
+                following = waiting.pop()
+                if following.coroutine is not None:  # else it was cancelled while it waited
+                    self._start(following)
+                    break
+            else:
+                self._slots_left = (self._slots_left or 0) + 1
+        elif waiting.length > 2 * len(self.unfinished):  # most of them were cancelled meanwhile
+            waiting.drop_finished()
         if self.idle is not None and not self.unfinished:
             self.idle.set_result(None)
 
-    def _take_back_slot(self, ended: BackgroundTask[Any], left: int) -> None:
-        waiting = self._waiting
-        if not ended.has_slot:
-            if len(waiting) > 2 * len(self.unfinished):  # most of them were cancelled meanwhile
-                waiting.drop_finished()
-            return
-        while waiting:
-            task = waiting.pop()
-            if task.coroutine is not None:  # else it was cancelled while it waited
-                self._start(task)
-                return
-        self._slots_left = left + 1
-
     def _start(self, task: BackgroundTask[Any]) -> None:
         task.has_slot = True
+        if self.loop is not None:
+            self._make_ready(task, self.loop)
+
+    def _make_ready(self, task: BackgroundTask[Any], loop: asyncio.AbstractEventLoop) -> None:
+        if not self._shares:
+            self._start_own(task, loop)
+            return
         self._ready.append(task)
-        if not self._probing and self.loop is not None:
-            self._start_probe(self.loop)
+        if not self._probing:
+            self._start_probe(loop)
+
+    def _start_own(self, task: BackgroundTask[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Run a task in an asyncio task of its own."""
+        context = self._context_for(task.name)
+        asyncio.Task(take_all(task, loop), loop=loop, name=task.name, context=context)
 
     def _start_probe(self, loop: asyncio.AbstractEventLoop) -> None:
         self._probing = True
@@ -107,10 +116,13 @@ class Runners:
         probe = asyncio.current_task(loop)
         assert probe is not None
         ready = self._ready
+        last = None
         for _ in range(min(_AT_ONCE, len(ready))):
             task = ready.popleft()
             name = task.name
-            probe.set_name(name)
+            if name is not last:
+                last = name
+                probe.set_name(name)
             suspended = take_first(task, probe, self._context_for(name))
             if suspended is not None:
                 return suspended
@@ -132,9 +144,7 @@ class Runners:
         ready, self._ready = self._ready, deque()
         for task in ready:
             if task.coroutine is not None:  # else it was cancelled before its first step
-                name = task.name
-                context = self._context_for(name)
-                asyncio.Task(take_all(task, loop), loop=loop, name=name, context=context)
+                self._start_own(task, loop)
 
     def _context_for(self, name: str) -> Context:
         """A fresh context for a task of that name."""

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+_COROUTINE: Final = inspect.CO_COROUTINE
 _CLOSED: Final = "the scheduler is closed: it takes no new tasks"
 
 
@@ -25,7 +26,9 @@ class BackgroundTaskScheduler:
 
     `max_running` bounds how many run at once (None: unlimited); further ones wait, higher
     `priority` first, in order of creation inside one. Every task runs in a copy of `context`, by
-    default an empty one, so that nothing of its creator's context leaks into it.
+    default an empty one, so that nothing of its creator's context leaks into it. Tasks that end
+    with their first step may have had the same asyncio task, one after the other, unless `shares`
+    is False: then each has one of its own.
 
     Leaving `async with` refuses new tasks, lets those there are finish for `grace` seconds, then
     cancels the rest and gives their clean-up `cancel_grace` seconds; what still runs after that
@@ -39,12 +42,13 @@ class BackgroundTaskScheduler:
         grace: float = 8.0,
         cancel_grace: float = 1.0,
         context: Context | None = None,
+        shares: bool = True,
     ) -> None:
         if max_running is not None and max_running < 1:
             raise ValueError(f"max_running is at least 1, or None for no limit: not {max_running}")
         self._grace = grace
         self._cancel_grace = cancel_grace
-        self._runners = Runners(max_running, context)
+        self._runners = Runners(max_running, context, shares=shares)
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -79,9 +83,10 @@ class BackgroundTaskScheduler:
         """
         if self._closed:
             raise SchedulerClosed(_CLOSED)
-        inner = _coroutine_function(func)
+        inner = func if _is_plain(func) else _coroutine_function(func)
         loop = asyncio.get_running_loop()  # raises while there is nothing to take back
-        task = BackgroundTask(func(*args, **kwargs), name or _name_of(inner), self._runners)
+        name = name or getattr(inner, "__name__", None) or type(inner).__name__
+        task = BackgroundTask(func(*args, **kwargs), name, self._runners)
         self._runners.add(task, priority, loop)
         return task
 
@@ -122,9 +127,7 @@ def _coroutine_function(func: object) -> object:
     inner = func
     while isinstance(inner, functools.partial):
         inner = inner.func
-    if type(inner) is FunctionType and inner.__code__.co_flags & inspect.CO_COROUTINE:
-        return inner
-    if inspect.iscoroutinefunction(inner):
+    if _is_plain(inner) or inspect.iscoroutinefunction(inner):
         return inner
     if callable(inner) and inspect.iscoroutinefunction(type(inner).__call__):
         return inner
@@ -132,5 +135,6 @@ def _coroutine_function(func: object) -> object:
     raise TypeError(f"{func!r} is no coroutine function: {hint}")
 
 
-def _name_of(inner: object) -> str:
-    return getattr(inner, "__name__", None) or type(inner).__name__
+def _is_plain(func: object) -> bool:
+    """Whether it is an `async def`, nothing around it; asked for every task, so cheaply."""
+    return type(func) is FunctionType and func.__code__.co_flags & _COROUTINE != 0

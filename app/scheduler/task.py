@@ -47,23 +47,25 @@ class BackgroundTask(Generic[T]):
     __slots__ = (
         "_callbacks",
         "_cancel_requested",
-        "_coroutine",
         "_failure",
-        "_name",
         "_owner",
         "_runner",
         "_status",
         "_value",
         "_waiters",
+        "coroutine",
         "has_slot",
+        "name",
     )
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], name: str, owner: Owner) -> None:
-        self._name = name
+        self.name: Final = name
+        """The name given to `create_task`, else the function's name."""
         self._status = _PENDING
         self._cancel_requested = self.has_slot = False
         # Held only while they are of use: a finished task keeps no frame alive.
-        self._coroutine: Coroutine[Any, Any, T] | None = coroutine
+        self.coroutine: Coroutine[Any, Any, T] | None = coroutine
+        """The coroutine while it has not finished, for those who want to see where it awaits."""
         self._owner: Owner | None = owner
         self._runner: asyncio.Task[Any] | None = None
         self._waiters: set[asyncio.Future[None]] | None = None
@@ -72,19 +74,9 @@ class BackgroundTask(Generic[T]):
         self._failure: _Failure | None = None
 
     @property
-    def name(self) -> str:
-        """The name given to `create_task`, else the function's name."""
-        return self._name
-
-    @property
     def cancel_requested(self) -> bool:
         """True from the `cancel()` that returned True on; the task may still be running."""
         return self._cancel_requested
-
-    @property
-    def coroutine(self) -> Coroutine[Any, Any, T] | None:
-        """The coroutine while it has not finished, for those who want to see where it awaits."""
-        return self._coroutine
 
     def status(self) -> Status:
         """Where the task stands now."""
@@ -95,8 +87,8 @@ class BackgroundTask(Generic[T]):
 
         Raises the very exception of a failed task, and `TaskNotFinished` before the end.
         """
-        if self._coroutine is not None:
-            raise TaskNotFinished(self._name, self._status)
+        if self.coroutine is not None:
+            raise TaskNotFinished(self.name, self._status)
         if self._status is _FAILED:
             # Without its own traceback back, each call would add a few frames more to it.
             error, traceback = cast(_Failure, self._failure)
@@ -109,8 +101,8 @@ class BackgroundTask(Generic[T]):
         None if it raised nothing but the `CancelledError` it was sent. Raises `TaskNotFinished`
         before the end.
         """
-        if self._coroutine is not None:
-            raise TaskNotFinished(self._name, self._status)
+        if self.coroutine is not None:
+            raise TaskNotFinished(self.name, self._status)
         return None if self._failure is None else self._failure[0]
 
     def cancel(self) -> bool:
@@ -119,13 +111,13 @@ class BackgroundTask(Generic[T]):
         A pending task is cancelled at once and never runs. In a running one `CancelledError` is
         raised where it awaits, once; it is cancelled when it has really ended.
         """
-        if self._cancel_requested or self._coroutine is None:
+        if self._cancel_requested or self.coroutine is None:
             return False
         self._cancel_requested = True
         if self._runner is not None:
             self._runner.cancel()
         else:
-            self._coroutine.close()  # one that never ran would warn that it was never awaited
+            self.coroutine.close()  # one that never ran would warn that it was never awaited
             self._end(_CANCEL, None)
         return True
 
@@ -139,8 +131,8 @@ class BackgroundTask(Generic[T]):
             return await self
         if self._owner is not None:
             await self._finished_within(timeout, self._owner.loop)
-        if self._coroutine is not None:
-            raise TimeoutError(f"task {self._name!r} is {self._status} after {timeout} s")
+        if self.coroutine is not None:
+            raise TimeoutError(f"task {self.name!r} is {self._status} after {timeout} s")
         return self.get_result()
 
     def add_done_callback(self, callback: Callable[["BackgroundTask[T]"], None]) -> None:
@@ -148,7 +140,7 @@ class BackgroundTask(Generic[T]):
 
         What a callback raises at the end of a task is logged and touches nothing else.
         """
-        if self._coroutine is None:
+        if self.coroutine is None:
             callback(self)
         else:
             self._callbacks += (callback,)
@@ -165,17 +157,17 @@ class BackgroundTask(Generic[T]):
         return self.get_result()
 
     def __repr__(self) -> str:
-        return f"<BackgroundTask {self._name} {self._status}>"
+        return f"<BackgroundTask {self.name} {self._status}>"
 
     def started(self, runner: asyncio.Task[Any] | None) -> Coroutine[Any, Any, T] | None:
         """Start, in `runner`: gives the coroutine, or None if the task was cancelled before.
 
         For whoever runs it, who reports the end by `returned` or `raised`.
         """
-        if self._coroutine is not None:
+        if self.coroutine is not None:
             self._status = TRANSITIONS[self._status, _START]
             self._runner = runner
-        return self._coroutine
+        return self.coroutine
 
     def returned(self, value: T, context: Context | None) -> None:
         """End with what the coroutine returned; callbacks run in `context`, if it is another."""
@@ -201,7 +193,7 @@ class BackgroundTask(Generic[T]):
 
     def _end(self, step: Step, context: Context | None) -> None:
         self._status = TRANSITIONS[self._status, step]
-        self._coroutine = self._runner = None
+        self.coroutine = self._runner = None
         waiters, self._waiters = self._waiters, None
         if waiters is not None:
             for waiter in waiters:
@@ -223,7 +215,7 @@ class BackgroundTask(Generic[T]):
             try:
                 callback(self)
             except BaseException:  # a SystemExit would stop the whole loop
-                log.exception("a callback of task %r raised", self._name)
+                log.exception("a callback of task %r raised", self.name)
 
     async def _finished_within(
         self, timeout: float, loop: asyncio.AbstractEventLoop | None

@@ -13,11 +13,8 @@ class Waiting:
     def __init__(self) -> None:
         self._lines: dict[int, deque[BackgroundTask[Any]]] = {}
         self._priorities: list[int] = []  # a heap of those of the lines, negated
-        self._length = 0
-
-    def __len__(self) -> int:
+        self.length = 0
         """How many there are, those included that were cancelled while they waited."""
-        return self._length
 
     def push(self, task: BackgroundTask[Any], priority: int) -> None:
         """Add a task at the end of those of its priority."""
@@ -26,14 +23,14 @@ class Waiting:
             line = self._lines[priority] = deque()
             heapq.heappush(self._priorities, -priority)
         line.append(task)
-        self._length += 1
+        self.length += 1
 
     def pop(self) -> BackgroundTask[Any]:
         """Take the next one."""
         priority = -self._priorities[0]
         line = self._lines[priority]
         task = line.popleft()
-        self._length -= 1
+        self.length -= 1
         if not line:
             del self._lines[priority]
             heapq.heappop(self._priorities)
@@ -47,4 +44,4 @@ class Waiting:
         }
         self._lines = {priority: line for priority, line in lines.items() if line}
         self._priorities = sorted(-priority for priority in self._lines)  # a heap, too
-        self._length = sum(map(len, self._lines.values()))
+        self.length = sum(map(len, self._lines.values()))

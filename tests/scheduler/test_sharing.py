@@ -371,3 +371,27 @@ async def test_a_finished_task_keeps_no_asyncio_task(
     gc.collect()
     assert tasks[position].status() is Status.COMPLETED
     assert ran_in[position]() is None
+
+
+async def test_an_asyncio_task_for_each() -> None:
+    """With `shares=False` a cancel that a task leaves behind for its asyncio task hits nobody."""
+    loop = asyncio.get_running_loop()
+    seen_tasks: list[asyncio.Task[Any] | None] = []
+
+    async def leave_a_cancel() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        seen_tasks.append(current)
+        loop.call_soon(current.cancel)
+
+    async def wait_a_moment() -> str:
+        seen_tasks.append(asyncio.current_task())
+        await turns()
+        return "done"
+
+    async with BackgroundTaskScheduler(shares=False) as scheduler:
+        first = scheduler.create_task(leave_a_cancel)
+        second = scheduler.create_task(wait_a_moment)
+        assert await second == "done"
+        await first
+    assert len(set(seen_tasks)) == 2

@@ -69,6 +69,9 @@ class SimulatedWriter:
         self._queue.append(Write(spied, spied.then, spied.refused if write.refused else None))
         self._write_in(self._delay())
 
+    def hurry(self) -> None:
+        pass  # the times are drawn, whoever waits
+
     def close(self, ended: Call) -> None:
         self._ended = ended
         self._write_in(self._delay())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from app.jobs.errors import JobsError, StoreUnavailable
@@ -29,7 +30,7 @@ class Answers:
 
         What others wait for too is `shared`: then a caller who gives up leaves it alone.
         """
-        waiting = asyncio.shield(done) if shared else done
+        waiting = self._own(done) if shared else done
         awaited = self._awaited
         while awaited and awaited[0][1].done():
             awaited.popleft()
@@ -43,6 +44,12 @@ class Answers:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _own(self, done: asyncio.Future[T]) -> asyncio.Future[T]:
+        """A future that is answered as the other one is, and can be given up without it."""
+        own: asyncio.Future[T] = self._loop.create_future()
+        done.add_done_callback(partial(_pass_on, own))
+        return own
+
     def _give_up(self) -> None:
         self._timer = None
         now, awaited = self._loop.time(), self._awaited
@@ -51,6 +58,15 @@ class Answers:
             refuse(awaited.popleft()[1], StoreUnavailable(text))
         if awaited:
             self._timer = self._loop.call_at(awaited[0][0], self._give_up)
+
+
+def _pass_on(own: asyncio.Future[T], done: asyncio.Future[T]) -> None:
+    if done.cancelled():  # its only owner is the journal, which never does
+        own.cancel()
+    elif (error := done.exception()) is None:
+        resolve(own, done.result())
+    elif isinstance(error, JobsError):
+        refuse(own, error)
 
 
 def resolve(done: asyncio.Future[T], value: T) -> None:

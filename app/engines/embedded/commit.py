@@ -91,15 +91,17 @@ class Write(Generic[T]):
     One that even a sound store could not make, by a defect of ours, gives `then` None instead.
     """
     can_wait: bool = False
-    """Whether nobody waits for it, so that it had better share the commit of what comes next."""
+    """Whether nobody waits for it yet: it had better share the commit of what comes next."""
+    size: int = 0
+    """How many bytes it writes, where that may be many."""
 
 
 class GroupCommit:
     """Commits batch after batch: `begin` makes the changes, `commit` makes them durable.
 
-    Once `opens_at_once` has said so, `begin` takes microseconds a change and waits for nothing:
-    it is for the event loop's thread, where no other thread gets into its way. `commit` waits for
-    the disk, and `write`, which does all of it, for other writers and a failing store as well.
+    Once `opens_at_once` has said so, `begin` takes microseconds for a small change and waits for
+    no other writer: it is for the event loop's thread, where no other thread gets into its way.
+    `commit` waits for the disk; `write` does all of it, and waits for whatever there is.
     Whoever drives it makes one call at a time.
     """
 
@@ -169,12 +171,14 @@ class GroupCommit:
         except Exception as error:
             self._failed(error)
             self._uncertain = self._begun
+            self._let_go()
             return
         if self.error is not None:
             self.error = None
             self._pause = RETRY_FIRST
             self._well()
         self._answer(self._answers)
+        self._let_go()
 
     def close(self) -> None:
         """Refuse what may be refused, say how much else is lost, and close the journal."""
@@ -182,6 +186,10 @@ class GroupCommit:
         if lost:
             log.error("%d changes could not be written before the end", len(lost))
         self._disconnect()
+
+    def _let_go(self) -> None:
+        """Keep nothing of what was written: the next batch may be long in coming."""
+        self._begun, self._answers = [], []
 
     def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Answer]:
         if not db.in_transaction:

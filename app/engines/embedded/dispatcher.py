@@ -59,7 +59,10 @@ class Dispatcher:
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
         self._queue = ReadyQueue(config.max_running, limits, config.max_running_of_owner)
         # Graceful endings are ours to tell apart: at its own close the scheduler only cancels.
-        self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
+        # An asyncio task for each, so that whatever a coroutine leaves behind reaches no other job.
+        self._scheduler = BackgroundTaskScheduler(
+            grace=0, cancel_grace=0, context=config.context, shares=False
+        )
         self._live: dict[UUID, LiveJob] = {}
         self._unknown: dict[UUID, LiveJob] = {}
         self._timer: asyncio.TimerHandle | None = None

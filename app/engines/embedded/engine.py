@@ -122,6 +122,7 @@ class EmbeddedEngine:
         """The job once it has ended, or its version is not `since`, or time has run out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        self._journal.hurry()
         with self._feed.watch(job_id) as watcher:
             if since is None and not self._draining and self._dispatcher.live(job_id) is not None:
                 await watcher.news(timeout)  # it has not ended, so there is nothing to read yet

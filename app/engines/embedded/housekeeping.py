@@ -18,7 +18,7 @@ from app.jobs.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 REMOVE_AT_ONCE: Final = 100
-"""Jobs removed in one change, few enough to hold up the event loop for milliseconds only."""
+"""Jobs removed in one change, few enough to hold up other changes for a moment only."""
 
 
 class Housekeeping:

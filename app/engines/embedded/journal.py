@@ -1,6 +1,7 @@
 """The journal: the SQLite file of the embedded engine.
 
-One connection writes, in the writer's thread; one reads, in the thread of the event loop.
+One connection writes, which the event loop and the writer's thread have in turn; one reads, in the
+event loop alone.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import apsw
@@ -25,7 +26,7 @@ from app.engines.embedded.changes import (
     RequestCancel,
     Start,
 )
-from app.engines.embedded.commit import Change, Write
+from app.engines.embedded.commit import Write
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.kept_secrets import empty_log
@@ -33,7 +34,7 @@ from app.engines.embedded.lock import FolderLock
 from app.engines.embedded.migrations import NewerSchema, migrate
 from app.engines.embedded.reader import Reader
 from app.engines.embedded.rows import Kind, lines_text, row_of
-from app.engines.embedded.writer import JournalWriter, MakeWriter, Writer
+from app.engines.embedded.writer import LARGE, JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.models import Job, JobError, Millis
@@ -43,8 +44,6 @@ FILE: Final = "journal.sqlite3"
 
 _OUT_OF_REACH: Final = 1 << 32
 """More changes than were ever made between a backup and its return."""
-
-T = TypeVar("T")
 
 
 class BadJournal(StartUpError):
@@ -146,13 +145,14 @@ class Journal:
     ) -> None:
         """Queue a new job."""
         change = Insert(job.id, row_of(job), job.labels, key, fingerprint, job.secrets)
-        self._put(change, then, refused)
+        size = len(job.params) + len(job.secrets or b"")
+        self._put(Write(change, then, refused, size=size))
 
     def start(
         self, job_id: UUID, attempt: int, at: Millis, then: Callable[[Job | None], None]
     ) -> None:
         """Queue the start of an attempt; `then` gets the job, or None when it was not pending."""
-        self._put(Start(job_id, self.next_version(), attempt, at), then)
+        self._put(Write(Start(job_id, self.next_version(), attempt, at), then))
 
     def finish(
         self,
@@ -167,14 +167,15 @@ class Journal:
         One for which nobody waits `can_wait` a moment, to share the commit of what comes next.
         """
         change = Finish(ended, self.next_version(), lines_text(lines or ()))
-        self._put(change, then, can_wait=can_wait)
+        size = len(ended.outcome.returned or b"")
+        self._put(Write(change, then, can_wait=can_wait, size=size))
         return change
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]
     ) -> None:
         """Queue the failure of a pending job; `then` gets None when it was not pending."""
-        self._put(Fail(job_id, self.next_version(), at, error), then)
+        self._put(Write(Fail(job_id, self.next_version(), at, error), then))
 
     def request_cancel(
         self,
@@ -185,7 +186,8 @@ class Journal:
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue a cancel; `then` gets None when there is no such job."""
-        self._put(RequestCancel(job_id, self.next_version(), at, if_version), then, refused)
+        change = RequestCancel(job_id, self.next_version(), at, if_version)
+        self._put(Write(change, then, refused))
 
     def remove_expired(
         self,
@@ -195,7 +197,13 @@ class Journal:
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue the removal of up to `limit` jobs past their retention; `then` gets how many."""
-        self._put(RemoveExpired(now - self._retention, now, limit), then, refused)
+        change = RemoveExpired(now - self._retention, now, limit)
+        self._put(Write(change, then, refused, size=LARGE))  # whatever they have to be read from
+
+    def hurry(self) -> None:
+        """Write soon what is queued and could wait: somebody has begun to wait for it."""
+        if self._writer is not None:
+            self._writer.hurry()
 
     async def forget_scrubbed(self) -> None:
         """Empty SQLite's log, if jobs have ended of which it may still have the secrets.
@@ -217,21 +225,15 @@ class Journal:
         self._version += 1
         return self._version
 
-    def _put(
-        self,
-        change: Change[T],
-        then: Callable[[T], None],
-        refused: Callable[[StoreUnavailable], None] | None = None,
-        can_wait: bool = False,
-    ) -> None:
+    def _put(self, write: Write[Any]) -> None:
         if self._writer is None:
             raise StoreUnavailable("the journal is closed")
         if (error := self._writer.error) is not None:
             self._damage.see_if_any(error)
-        if refused is not None and self._damage.found is not None:
-            refused(StoreUnavailable(self._damage.found))
+        if write.refused is not None and self._damage.found is not None:
+            write.refused(StoreUnavailable(self._damage.found))
         else:
-            self._writer.put(Write(change, then, refused, can_wait))
+            self._writer.put(write)
 
     def _prepare(self) -> None:
         self.backups.tidy()

@@ -42,6 +42,7 @@ class Watching:
             speech.skip(job_id)
         if since is not None and not self._reaches(since):
             since = None  # its state has to be told anew
+        self._journal.hurry()
         with self._feed.watch(job_id, speech=True) as watcher:
             while (job := self._journal.reader.get(job_id)) is not None:
                 for event in _news_of(job, since, speech):
@@ -59,6 +60,7 @@ class Watching:
         speech = _Speech(self._journal, self._dispatcher)
         for job_id in self._dispatcher.running_jobs():
             speech.skip(job_id)
+        self._journal.hurry()
         with self._feed.watch(speech=True) as watcher:
             opening = self._opening(since)
             yield opening

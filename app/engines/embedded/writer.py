@@ -1,7 +1,9 @@
 """What commits the changes of the journal: made on the event loop, synced by a thread.
 
 A thread that made the changes itself would contend with the event loop for Python's one lock at
-every statement, which costs more than the statements do. So the thread only waits for the disk.
+every statement, which costs more than the statements do. So the thread waits for the disk, and does
+the whole of what would hold up the event loop: large changes, those of a store that fails, and
+those for which another connection has to be waited for.
 """
 
 import asyncio
@@ -16,7 +18,10 @@ from typing import Any, Final, Protocol, TypeAlias
 from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
 
 MAX_BATCH: Final = 250
-"""Changes in one transaction, few enough to hold up the event loop for a few milliseconds only."""
+"""Changes in one transaction: small ones hold up the event loop for a few milliseconds only."""
+
+LARGE: Final = 64 << 10
+"""Bytes from which on a batch is left to the thread as a whole."""
 
 MOMENT: Final = 0.001
 """Seconds that a change which can wait does wait at most, while the store is sound."""
@@ -37,6 +42,9 @@ class JournalWriter(Protocol):
 
     def put(self, write: Write[Any]) -> None:
         """Queue a change; never blocks."""
+
+    def hurry(self) -> None:
+        """Write what is queued soon: somebody has begun to wait for it."""
 
     def close(self, ended: Call) -> None:
         """Write what is queued, as far as the store lets it, then end; `ended` is posted last."""
@@ -84,6 +92,13 @@ class Writer:
         if not self._is_due:
             self._plan()
 
+    def hurry(self) -> None:
+        """Write what is queued soon: somebody has begun to wait for it."""
+        if self._queued and not self._hurries:
+            self._hurries = True
+            if not self._is_due:
+                self._plan()
+
     def close(self, ended: Call) -> None:
         """Write what is queued, as far as the store lets it, then end; `ended` is posted last."""
         self._ended = ended
@@ -111,7 +126,7 @@ class Writer:
             self._calls.put(None)
 
     def _write(self, batch: list[Write[Any]]) -> None:
-        if not self._commit.opens_at_once():
+        if sum(write.size for write in batch) >= LARGE or not self._commit.opens_at_once():
             self._calls.put(partial(self._commit.write, batch))
         elif self._commit.begin(batch):
             self._calls.put(self._commit.commit)
@@ -138,6 +153,7 @@ class Writer:
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             call()
+            del call  # with all that it holds: the next one may be long in coming
             self._post(self._written)
         self._commit.close()
         self._post(self._ended)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,9 @@ import apsw
 import pytest
 
 from app.engines.embedded.commit import RETRY_EVERY, Write
-from app.engines.embedded.writer import MAX_BATCH, Writer
+from app.engines.embedded.writer import LARGE, MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
-from tests.engines.embedded.faults import Faults, disk_full, hang
+from tests.engines.embedded.faults import Faults, disk_full, hang, turns
 from tests.support.disk import Disk, Operation, full
 
 
@@ -53,11 +55,11 @@ class Bench:
 
     def put(self, change: Any) -> None:
         """Queue a change that may be refused."""
-        self.writer.put(Write(change, self._note, lambda error: self._note(error)))
+        self.writer.put(Write(change, self.note, lambda error: self.note(error)))
 
     def keep(self, change: Any) -> None:
         """Queue a change that may not."""
-        self.writer.put(Write(change, self._note))
+        self.writer.put(Write(change, self.note))
 
     async def answered(self, count: int) -> list[Any]:
         """The answers, once there are so many; a refusal by its class."""
@@ -97,7 +99,8 @@ class Bench:
     def _post(self, call: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(call)
 
-    def _note(self, answer: Any) -> None:
+    def note(self, answer: Any) -> None:
+        """Keep an answer."""
         self.answers.append(answer)
         self._changed.set()
 
@@ -364,3 +367,65 @@ async def test_close_of_a_failing_store(
         await bench.close()
     assert [type(answer) for answer in bench.answers] == [StoreUnavailable]
     assert "1 changes could not be written" in caplog.text
+
+
+async def test_what_can_wait_shares_a_commit(bench: Bench, faults: Faults) -> None:
+    """A change that nobody waits for is made with the next one, or a moment later by itself."""
+    before = faults.commits
+    bench.writer.put(Write(Add(1), bench.note, can_wait=True))
+    await turns(3)
+    assert faults.commits == before
+    bench.put(Add(2))
+    assert await bench.answered(2) == ["added 1", "added 2"]
+    assert faults.commits == before + 1
+    bench.writer.put(Write(Add(3), bench.note, can_wait=True))
+    assert (await bench.answered(3))[-1] == "added 3"
+
+
+async def test_hurry(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins to wait for what could wait does not pay for it."""
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
+    bench.writer.put(Write(Add(1), bench.note, can_wait=True))
+    await turns(3)
+    assert bench.answers == []
+    bench.writer.hurry()
+    assert await bench.answered(1) == ["added 1"]
+
+
+async def test_close_writes_what_could_wait(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that could wait is lost at the close."""
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
+    bench = Bench(store.with_suffix(".sqlite3"))
+    bench.writer.start()
+    bench.writer.put(Write(Add(1), bench.note, can_wait=True))
+    await bench.close()
+    assert bench.numbers() == [1]
+
+
+@dataclass
+class Where(Add):
+    """Adds a number, and says in which thread."""
+
+    def run(self, db: apsw.Connection) -> str | None:
+        super().run(db)
+        return threading.current_thread().name
+
+
+async def test_large_changes_are_the_threads(bench: Bench) -> None:
+    """A change that would hold up the event loop is made in the thread, a small one is not."""
+    bench.writer.put(Write(Where(1), bench.note, size=LARGE - 1))
+    await bench.answered(1)
+    bench.writer.put(Write(Where(2), bench.note, size=LARGE))
+    assert await bench.answered(2) == ["MainThread", "awaitd-journal"]
+
+
+async def test_nothing_is_kept_of_what_was_written(bench: Bench) -> None:
+    """What a change holds is let go when it has been answered, though no other one follows."""
+    change = Add(1)
+    gone = weakref.ref(change)
+    bench.put(change)
+    del change
+    await bench.answered(1)
+    async with asyncio.timeout(10):
+        while gone() is not None:  # noqa: ASYNC110  the thread lets go of it a moment later
+            await asyncio.sleep(0)
