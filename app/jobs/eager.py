@@ -20,8 +20,6 @@ def holds_iterator(value: Any) -> bool:
 
     Looks into lists, dicts, sets, models and dataclasses, circular ones too.
     """
-    if type(value) in _PLAIN:
-        return False
     left, seen = [value], set()
     while left:
         value = left.pop()

@@ -61,9 +61,8 @@ class Answers:
 
 
 def _pass_on(own: asyncio.Future[T], done: asyncio.Future[T]) -> None:
-    if done.cancelled():  # its only owner is the journal, which never does
-        own.cancel()
-    elif (error := done.exception()) is None:
+    error = done.exception()
+    if error is None:
         resolve(own, done.result())
     elif isinstance(error, JobsError):
         refuse(own, error)

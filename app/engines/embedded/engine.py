@@ -243,7 +243,7 @@ class EmbeddedEngine:
 
     def _recover_crashed(self, job: Job) -> asyncio.Future[None]:
         outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._journal.answers.new()
         then = partial(self._recovered, job, outcome, done)
         ended = Ended(job.id, job.attempt, self._config.now(), outcome, has_secrets=True)
         self._journal.finish(ended, then)

@@ -80,8 +80,7 @@ class Feed:
 
     def is_watched(self, job_id: UUID) -> bool:
         """Whether anybody waits for news of the job."""
-        watchers = self.watchers
-        return bool(watchers) and (job_id in watchers or None in watchers)
+        return job_id in self.watchers or None in self.watchers
 
     def changed(self, job_id: UUID) -> None:
         """A change of the job was committed."""

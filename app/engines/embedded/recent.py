@@ -42,6 +42,8 @@ class Recent:
         """
         size = len(job.params) + len(finish.ended.outcome.returned or b"")
         if job.attempt == 1 and size <= _SMALL and status in (Status.COMPLETED, Status.FAILED):
+            if job.secrets is not None:  # which are forgotten when the job ends, here too
+                job = replace(job, secrets=None)
             self._keep(job.id, (job, finish, status))
 
     def clear(self) -> None:
@@ -59,7 +61,6 @@ class Recent:
             job,
             status=status,
             version=finish.version,
-            secrets=None,
             attempts=(Attempt(1, job.attempts[0].started_at, at, status, outcome.error),),
             finished_at=at,
             expires_at=at + self._retention,

@@ -1,17 +1,22 @@
 """Finished jobs that are kept in memory are as the journal has them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from app.engines.embedded import EmbeddedEngine
+from app.engines.embedded.changes import Ended, Finish
+from app.engines.embedded.recent import Recent
 from app.jobs.errors import JobExpired
-from app.jobs.models import NewJob
-from app.scheduler import Status
+from app.jobs.models import Attempt, NewJob
+from app.jobs.runner import Outcome
+from app.scheduler import Status, Step
 from tests.engines.clock import WallClock
 from tests.engines.embedded.faults import Faults
 from tests.engines.harness import accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
+from tests.jobs.attempts import JOB
 
 Open = Callable[..., EmbeddedEngine]
 
@@ -45,6 +50,17 @@ async def test_as_in_the_journal(
     recent.clear()
     assert await engine.get(job.id) == job
     assert recent.get(job.id) == job
+
+
+def test_secrets_are_forgotten() -> None:
+    """What is kept of a job that has ended has none of its secrets, though nobody asks for it."""
+    job = replace(JOB, attempt=1, attempts=(Attempt(1, 0),), secrets=b'["canary"]')
+    outcome = Outcome(step=Step.COMPLETE, returned=b"1")
+    recent = Recent(0)
+    recent.ended(job, Finish(Ended(job.id, 1, 5, outcome, has_secrets=True), 7), Status.COMPLETED)
+    kept = recent._jobs[job.id]
+    assert isinstance(kept, tuple)
+    assert kept[0].secrets is None
 
 
 async def test_no_reading(engine: EmbeddedEngine, faults: Faults) -> None:
