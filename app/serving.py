@@ -34,6 +34,10 @@ CLOSE_WITHIN: Final = 0.4
 
 MAX_CONNECTIONS: Final = 10_000
 
+ACCEPTS: Final = 16
+"""Connections that a turn of the event loop takes up at most: uvloop takes one for each listener,
+so that many that come at once to a busy server would wait for as many turns."""
+
 _COLLECT_AFTER: Final = (20_000, 20, 50)
 """New objects until the young ones are looked at; how often, until older ones are too."""
 
@@ -69,7 +73,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say where."""
         await super().startup(sockets)
-        for listener in sockets or ():
+        for listener in (sockets or ())[:1]:
             self._announce(listener)
 
 
@@ -140,7 +144,12 @@ async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None
     async with app.router.lifespan_context(app):
         _collect_rarely()
         server.opened = True
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=doubled(listener))
+
+
+def doubled(listener: socket.socket) -> list[socket.socket]:
+    """The listener as often as one turn of the event loop shall accept a connection from it."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTS - 1))]
 
 
 def _collect_rarely() -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import socket
 import sys
 from collections import Counter
@@ -6,8 +7,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from app.serving import UNREAD_WITHIN, bound_socket
+from app.serving import UNREAD_WITHIN, bound_socket, doubled
 from app.settings import Settings
 from tests.support.raw import connect
 from tests.support.server import Server
@@ -53,3 +55,33 @@ def test_the_kernel_counts_how_long_a_peer_reads_nothing() -> None:
         ):
             found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             assert found == UNREAD_WITHIN * 1000
+
+
+def test_connections_that_come_at_once_are_taken_up_together() -> None:
+    """A busy event loop needs a few turns for them, not one for each."""
+    with bound_socket(Settings(port=0)) as listener, ExitStack() as stack:
+        listener.listen(64)
+        where = listener.getsockname()
+        for _ in range(64):
+            stack.enter_context(closing(socket.create_connection(where)))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            assert runner.run(turns_to_accept(listener, 64)) < 10
+
+
+async def turns_to_accept(listener: socket.socket, count: int) -> int:
+    """How often the event loop goes round until so many connections are made; it closes them."""
+    loop, made, turns = asyncio.get_running_loop(), [], 0
+
+    class Connection(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(self)
+            transport.close()
+
+    servers = [await loop.create_server(Connection, sock=each) for each in doubled(listener)]
+    while len(made) < count:
+        await asyncio.sleep(0)
+        turns += 1
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+    return turns
