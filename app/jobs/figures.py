@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from app.jobs.models import Millis
 from app.scheduler import Status
+
+Kind: TypeAlias = tuple[str | None, str, Status]
+"""What jobs are counted by: owner, task and status."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app.engines.embedded.changes import Ended
+from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
-from app.engines.embedded.feed import Feed
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledgers
-from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
+from app.engines.embedded.rows import lines_text
 from app.jobs.errors import StoreUnavailable
+from app.jobs.feed import Feed
+from app.jobs.ledger import Ledgers
+from app.jobs.live import LiveJob, Speech
 from app.jobs.models import ErrorType, Job, JobError, Millis
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Attempt, Interruption, Limits, Outcome
@@ -223,18 +224,20 @@ class Dispatcher:
         if self._closed:  # it outlasted every grace: the next start applies the crash rule
             return
         ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
-        finished = partial(self._finished, live, outcome)
+        finish = Finish(ended, self._journal.next_version(), lines_text(live.lines or ()))
         nobody_waits = not self._queue and not self._feed.is_watched(live.id)
-        live.finish = self._journal.finish(ended, finished, live.lines, can_wait=nobody_waits)
+        then = partial(self._finished, live, finish)
+        self._journal.finish(finish, then, can_wait=nobody_waits)
 
-    def _finished(self, live: LiveJob, outcome: Outcome, status: Status | None) -> None:
+    def _finished(self, live: LiveJob, finish: Finish, status: Status | None) -> None:
         attempt, live.attempt = live.attempt, None
         if status is not None:
             self._ledger.moved(live, Status.RUNNING, status, live.started_at)
-            if attempt is not None and live.finish is not None:
-                self._journal.reader.recent.ended(attempt.job, live.finish, status)
-        if status is Status.PENDING and outcome.retry_at is not None:
-            live.run_at = outcome.retry_at
+            if attempt is not None:
+                self._journal.reader.recent.ended(attempt.job, finish, status)
+        retry_at = finish.ended.outcome.retry_at
+        if status is Status.PENDING and retry_at is not None:
+            live.run_at = retry_at
             self._queue.push(live, self._now())
         else:
             self._forget(live)

@@ -10,19 +10,19 @@ from typing import BinaryIO, Self
 from uuid import UUID
 
 from app.engines.embedded.answers import STORE_TIMEOUT, refuse, resolve
-from app.engines.embedded.changes import Cancelled, Ended
+from app.engines.embedded.changes import Cancelled, Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
-from app.engines.embedded.feed import Feed
 from app.engines.embedded.housekeeping import Housekeeping
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledgers
 from app.engines.embedded.reader import Reader
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import Watching
 from app.jobs.errors import JobsError, ShuttingDown, VersionMismatch
 from app.jobs.events import Inspection, JobEvent, Watch
+from app.jobs.feed import Feed
 from app.jobs.figures import Figures
+from app.jobs.ledger import REMEMBERED, Ledgers
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Outcome, crashed
@@ -226,7 +226,9 @@ class EmbeddedEngine:
             refuse(done, error)
 
     def _look(self, reader: Reader) -> None:
-        self._ledger.load(reader, [task.name for task in self._registry])
+        tasks = [task.name for task in self._registry]
+        durations = {task: reader.durations(task, REMEMBERED) for task in tasks}
+        self._ledger.load(reader.counts(), durations)
 
     async def _recover(self, unfinished: Sequence[Job]) -> None:
         """Queue pending jobs in order; what was running has lost its attempt with the process."""
@@ -246,7 +248,7 @@ class EmbeddedEngine:
         done: asyncio.Future[None] = self._journal.answers.new()
         then = partial(self._recovered, job, outcome, done)
         ended = Ended(job.id, job.attempt, self._config.now(), outcome, has_secrets=True)
-        self._journal.finish(ended, then)
+        self._journal.finish(Finish(ended, self._journal.next_version()), then)
         return done
 
     def _recovered(

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import apsw
 
-from app.engines.embedded.rows import STATUSES, Kind, Row
+from app.engines.embedded.rows import STATUSES, Row
+from app.jobs.figures import Kind
 from app.jobs.models import Millis
 from app.jobs.record import record
 from app.jobs.texts import to_json

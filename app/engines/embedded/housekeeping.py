@@ -11,9 +11,9 @@ from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledgers
-from app.engines.embedded.rows import Kind
 from app.jobs.errors import StoreUnavailable
+from app.jobs.figures import Kind
+from app.jobs.ledger import Ledgers
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ event loop alone.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from app.engines.embedded.answers import Answers
 from app.engines.embedded.backup import Backups
 from app.engines.embedded.changes import (
     Cancelled,
-    Ended,
     Fail,
     Finish,
     Insert,
@@ -33,10 +32,10 @@ from app.engines.embedded.kept_secrets import empty_log
 from app.engines.embedded.lock import FolderLock
 from app.engines.embedded.migrations import NewerSchema, migrate
 from app.engines.embedded.reader import Reader
-from app.engines.embedded.rows import Kind, lines_text, row_of
+from app.engines.embedded.rows import row_of
 from app.engines.embedded.writer import LARGE, JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
-from app.jobs.events import LogLine
+from app.jobs.figures import Kind
 from app.jobs.models import Job, JobError, Millis
 from app.scheduler import Status
 
@@ -155,21 +154,14 @@ class Journal:
         self._put(Write(Start(job_id, self.next_version(), attempt, at), then))
 
     def finish(
-        self,
-        ended: Ended,
-        then: Callable[[Status | None], None],
-        lines: Iterable[LogLine] | None = None,
-        *,
-        can_wait: bool = False,
-    ) -> Finish:
+        self, finish: Finish, then: Callable[[Status | None], None], *, can_wait: bool = False
+    ) -> None:
         """Queue the outcome of an attempt; `then` gets None when it was not the running one.
 
         One for which nobody waits `can_wait` a moment, to share the commit of what comes next.
         """
-        change = Finish(ended, self.next_version(), lines_text(lines or ()))
-        size = len(ended.outcome.returned or b"")
-        self._put(Write(change, then, can_wait=can_wait, size=size))
-        return change
+        size = len(finish.ended.outcome.returned or b"")
+        self._put(Write(finish, then, can_wait=can_wait, size=size))
 
     def fail(
         self, job_id: UUID, at: Millis, error: JobError, then: Callable[[Status | None], None]

@@ -21,13 +21,13 @@ from app.engines.embedded.rows import (
     COLUMNS,
     STATUSES,
     SUMMARY,
-    Kind,
     Row,
     job_of,
     lines_of,
 )
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
+from app.jobs.figures import Kind
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
 from app.scheduler import Status

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from app.engines.embedded.live import LiveJob
+from app.jobs.live import LiveJob
 from app.jobs.models import Millis
 
 _Entry: TypeAlias = tuple[int, Millis, UUID]

@@ -12,9 +12,6 @@ from app.scheduler import Status
 
 Row: TypeAlias = tuple[Any, ...]
 
-Kind: TypeAlias = tuple[str | None, str, Status]
-"""What jobs are counted by: owner, task and status."""
-
 COLUMNS: Final = (
     "high, low, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at, "
     "start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error, "

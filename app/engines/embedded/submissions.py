@@ -9,10 +9,10 @@ from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
-from app.engines.embedded.ledger import Ledgers
 from app.jobs.admission import Admission, admit, complete
 from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
+from app.jobs.ledger import Ledgers
 from app.jobs.models import Job, NewJob
 from app.jobs.registry import TaskRegistry
 from app.scheduler import Status

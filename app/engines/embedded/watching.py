@@ -6,9 +6,9 @@ from typing import Final
 from uuid import UUID
 
 from app.engines.embedded.dispatcher import Dispatcher
-from app.engines.embedded.feed import Feed, Watcher
 from app.engines.embedded.journal import Journal
 from app.jobs.events import EventKind, JobEvent
+from app.jobs.feed import Feed, Watcher
 from app.jobs.models import Job, JobQuery, Progress
 
 ALIVE_EVERY: Final = 15.0

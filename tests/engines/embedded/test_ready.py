@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.engines.embedded.live import LiveJob, Speech
 from app.engines.embedded.ready import ReadyQueue
+from app.jobs.live import LiveJob, Speech
 from app.jobs.models import Job
 from app.scheduler import Status
 

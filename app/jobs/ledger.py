@@ -5,10 +5,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from app.engines.embedded.live import LiveJob
-from app.engines.embedded.reader import Reader
-from app.engines.embedded.rows import Kind
-from app.jobs.figures import Period, Quantiles, TaskFigures
+from app.jobs.figures import Kind, Period, Quantiles, TaskFigures
+from app.jobs.live import LiveJob
 from app.jobs.models import Job, Millis
 from app.scheduler import Status
 
@@ -124,10 +122,10 @@ class Ledger:
         self._minutes = Series(MINUTE, MINUTES)
         self._quarters = Series(QUARTER, QUARTERS)
 
-    def load(self, reader: Reader, tasks: Iterable[str]) -> None:
-        """Begin with the durations that the journal holds."""
-        for task in tasks:
-            for duration in reader.durations(task, REMEMBERED):
+    def load(self, durations: Mapping[str, Iterable[Millis]]) -> None:
+        """Begin with the durations that the store holds, by task."""
+        for task, known in durations.items():
+            for duration in known:
                 self._durations[task].add(step_of(duration))
 
     def counted(self, task: str, status: Status, change: int) -> None:
@@ -191,10 +189,10 @@ class Ledgers:
         self.since = self._all.since
         """Since when ends are counted."""
 
-    def load(self, reader: Reader, tasks: Iterable[str]) -> None:
-        """Begin with what the journal holds."""
-        self._all.load(reader, tasks)
-        for (owner, task, status), count in reader.counts().items():
+    def load(self, counts: Mapping[Kind, int], durations: Mapping[str, Iterable[Millis]]) -> None:
+        """Begin with what the store holds."""
+        self._all.load(durations)
+        for (owner, task, status), count in counts.items():
             self.of(owner).counted(task, status, count)
 
     def of(self, owner: str | None) -> Ledger:
@@ -230,7 +228,7 @@ class Ledgers:
             self.of(job.owner).moved(job.task, before, after, started_at)
 
     def removed(self, gone: Mapping[Kind, int]) -> None:
-        """Finished jobs have left the journal."""
+        """Finished jobs have left the store."""
         for (owner, task, status), count in gone.items():
             self._all.counted(task, status, -count)
             if owner is not None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engines.embedded.ledger import MINUTE, MINUTES, Histogram, Series, step_of
+from app.jobs.ledger import MINUTE, MINUTES, Histogram, Series, step_of
 from app.scheduler import Status
 
 millis = st.integers(min_value=1, max_value=10**9)

@@ -1,4 +1,4 @@
-"""What memory holds of a job that has not finished; everything else stands in the journal."""
+"""What memory holds of a job that has not finished; everything else stands in the store."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from app.engines.embedded.changes import Finish
 from app.jobs.events import LogLine
 from app.jobs.models import Job, Millis, Progress
 from app.jobs.runner import Attempt
@@ -31,7 +30,6 @@ class LiveJob:
     __slots__ = (
         "_speech",
         "attempt",
-        "finish",
         "has_secrets",
         "id",
         "last_progress",
@@ -57,10 +55,8 @@ class LiveJob:
         """Of the last attempt that was started, 0 before the first."""
         self.started_at = job.started_at
         """When that attempt did."""
-        self.finish: Finish | None = None
-        """The change that writes how its attempt has ended."""
         self.has_secrets = True
-        """Whether the journal may hold secrets of it."""
+        """Whether the store may hold secrets of it."""
         self.attempt: Attempt | None = None
         """The attempt that runs now."""
         self.last_progress: Progress | None = None
@@ -69,7 +65,7 @@ class LiveJob:
         self._speech = speech
 
     def progress(self, progress: Progress) -> None:
-        """Keep the latest progress; it is shown, not journalled."""
+        """Keep the latest progress; it is shown, not stored."""
         self.last_progress = progress
         self._speech.heard(self.id)
 
@@ -80,7 +76,7 @@ class LiveJob:
         return None if coroutine is None else await_chain(coroutine)
 
     def keep(self, lines: Iterable[LogLine]) -> None:
-        """Go on from the lines that the journal has."""
+        """Go on from the lines that the store has."""
         self.lines = deque(lines, maxlen=MAX_LINES)
 
     def log(self, message: str) -> None:
