@@ -27,7 +27,18 @@ def embedded(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
     return EmbeddedEngine(registry, config)
 
 
-ENGINES: Final[Mapping[str, Opener]] = {"embedded": embedded}
+def postgres(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
+    """The distributed engine with its worker, on a database that stands for the folder."""
+    from app.engines.postgres.config import PostgresConfig  # noqa: PLC0415  an optional extra
+    from app.engines.postgres.engine import PostgresEngine  # noqa: PLC0415
+    from tests.support.postgres import database_of  # noqa: PLC0415
+
+    defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.5, "housekeeping_every": 0.05}
+    config = PostgresConfig(url=database_of(folder), **{**defaults, **options})
+    return PostgresEngine(registry, config)
+
+
+ENGINES: Final[Mapping[str, Opener]] = {"embedded": embedded, "postgres": postgres}
 
 
 async def accepted(engine: Engine, new: NewJob) -> Job:

@@ -46,6 +46,12 @@ def new_database(*, migrated: bool = True) -> str:
     return url_of(name)
 
 
+@cache
+def database_of(folder: Path) -> str:
+    """The connection string of a database for a test's folder, the same one again and again."""
+    return new_database()
+
+
 def drop_database(url: str) -> None:
     """Remove a database, whoever is connected to it."""
     name = url.partition("/awaitd_")[2].partition("?")[0]

@@ -10,6 +10,7 @@ from app.engines.embedded.journal import Journal
 from app.jobs.events import EventKind, JobEvent
 from app.jobs.feed import Feed, Watcher
 from app.jobs.models import Job, JobQuery, Progress
+from app.jobs.queries import matches
 
 ALIVE_EVERY: Final = 15.0
 """Seconds without an event after which a stream says that it is alive."""
@@ -155,16 +156,6 @@ class _Stream:
             return True
         job = self._journal.reader.get(job_id)
         return job is not None and matches(job, self._query)
-
-
-def matches(job: Job, query: JobQuery) -> bool:
-    """Whether a job is one of those that the query's filters leave."""
-    return (
-        query.owner in (None, job.owner)
-        and (not query.statuses or job.status in query.statuses)
-        and (not query.tasks or job.task in query.tasks)
-        and all(job.labels.get(name) == value for name, value in query.labels)
-    )
 
 
 def _news_of(job: Job, since: int | None, speech: _Speech) -> Iterator[JobEvent]:

@@ -25,9 +25,7 @@ def test_from_nothing(empty_url: str) -> None:
 def test_at_once(empty_url: str) -> None:
     """Several at the same time apply each step once, and none of them fails."""
     done: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: done.append(migrate(empty_url))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: done.append(migrate(empty_url))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -82,7 +82,8 @@ INSERT INTO marks VALUES ('00000000-0000-0000-0000-000000000000', 0);
 CREATE TABLE workers (
     id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,
     name text NOT NULL,
-    slots integer NOT NULL
+    slots integer NOT NULL,
+    tasks text[] NOT NULL
 );
 
 -- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too.
@@ -175,7 +176,7 @@ $$;
 CREATE FUNCTION claim(
     _worker bigint, _slots integer, _now bigint, _open text[], _limited text[],
     _limits integer[], _of_owner integer
-) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+) RETURNS SETOF jobs LANGUAGE plpgsql AS $$
 DECLARE
     _given integer := 0;
     _looked integer := 0;
@@ -207,9 +208,9 @@ BEGIN
             SET status = 'todo', worker_id = NULL, scheduled_at = 'infinity' WHERE id = _found.id;
         ELSE
             UPDATE jobs SET status = 1, attempt = attempt + 1, started_at = _now, worker = _worker
-            WHERE id = _job.id;
+            WHERE id = _job.id RETURNING * INTO _job;
             _given := _given + 1;
-            RETURN NEXT _job.id;
+            RETURN NEXT _job;
         END IF;
     END LOOP;
 END
@@ -252,12 +253,12 @@ $$;
 
 -- The end of a job. Nothing of its dispatch and of its secrets is left.
 CREATE FUNCTION conclude(
-    _job jobs, _status smallint, _now bigint, _result bytea, _error text
-) RETURNS void LANGUAGE plpgsql AS $$
+    _job jobs, _status integer, _now bigint, _result bytea, _error text
+) RETURNS SETOF jobs LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE jobs SET status = _status, finished_at = _now, result = _result, error = _error,
-        dispatch = NULL, worker = NULL, parked = false
-    WHERE id = _job.id;
+    RETURN QUERY UPDATE jobs SET status = _status, finished_at = _now, result = _result,
+        error = _error, dispatch = NULL, worker = NULL, parked = false
+    WHERE id = _job.id RETURNING *;
     DELETE FROM secrets WHERE id = _job.id;
     UPDATE reports SET progress = NULL WHERE id = _job.id AND progress IS NOT NULL;
     DELETE FROM procrastinate_jobs WHERE id = _job.dispatch;
@@ -265,81 +266,125 @@ BEGIN
 END
 $$;
 
--- A running attempt has ended. If a cancel is on record the job ends cancelled. Gives the new
--- status, or null when this attempt was not the running one any more.
+-- A running attempt has ended. If a cancel is on record the job ends cancelled. Gives the job,
+-- or nothing when this attempt was not the running one any more.
 CREATE FUNCTION finish(
     _id uuid, _attempt integer, _now bigint, _step text, _returned bytea, _raised text,
     _error text, _retry_at bigint, _lines text
-) RETURNS smallint LANGUAGE plpgsql AS $$
+) RETURNS SETOF jobs LANGUAGE plpgsql AS $$
 DECLARE
     _job jobs := hold(_id);
 BEGIN
     IF _job.status IS DISTINCT FROM 1 OR _job.attempt <> _attempt THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     IF _lines IS NOT NULL THEN
         INSERT INTO reports VALUES (_id, _attempt, NULL, _lines)
         ON CONFLICT (id) DO UPDATE SET attempt = _attempt, lines = _lines, progress = NULL;
     END IF;
     IF _job.cancel_requested_at IS NOT NULL OR _step = 'cancel' THEN
-        PERFORM conclude(_job, 4::smallint, _now, nullif(_returned, 'null'), _raised);
-        RETURN 4;
+        RETURN QUERY SELECT * FROM conclude(_job, 4, _now, nullif(_returned, 'null'), _raised);
     ELSIF _step = 'complete' THEN
-        PERFORM conclude(_job, 2::smallint, _now, _returned, NULL);
-        RETURN 2;
+        RETURN QUERY SELECT * FROM conclude(_job, 2, _now, _returned, NULL);
     ELSIF _step = 'fail' THEN
-        PERFORM conclude(_job, 3::smallint, _now, NULL, _error);
-        RETURN 3;
+        RETURN QUERY SELECT * FROM conclude(_job, 3, _now, NULL, _error);
+    ELSE
+        INSERT INTO attempts VALUES (_id, _attempt, _job.started_at, _now, 3, _error);
+        RETURN QUERY UPDATE jobs
+        SET status = 0, run_at = _retry_at, started_at = NULL, worker = NULL
+        WHERE id = _id RETURNING *;
+        UPDATE reports SET progress = NULL WHERE id = _id AND progress IS NOT NULL;
+        IF EXISTS (
+            SELECT 1 FROM procrastinate_jobs WHERE id = _job.dispatch AND status = 'doing'
+        ) THEN
+            PERFORM procrastinate_retry_job_v2(
+                _job.dispatch, now() + (_retry_at - _now) * interval '1 millisecond',
+                NULL, NULL, NULL
+            );
+        END IF;
+        PERFORM unpark(_job.owner);
     END IF;
-    INSERT INTO attempts VALUES (_id, _attempt, _job.started_at, _now, 3, _error);
-    UPDATE jobs SET status = 0, run_at = _retry_at, started_at = NULL, worker = NULL WHERE id = _id;
-    UPDATE reports SET progress = NULL WHERE id = _id AND progress IS NOT NULL;
-    IF EXISTS (SELECT 1 FROM procrastinate_jobs WHERE id = _job.dispatch AND status = 'doing') THEN
-        PERFORM procrastinate_retry_job_v2(
-            _job.dispatch, now() + (_retry_at - _now) * interval '1 millisecond', NULL, NULL, NULL
-        );
-    END IF;
-    PERFORM unpark(_job.owner);
-    RETURN 0;
 END
 $$;
 
--- A pending job that can never start. Gives 3, or null when it was not pending any more.
-CREATE FUNCTION fail(_id uuid, _now bigint, _error text) RETURNS smallint LANGUAGE plpgsql AS $$
+-- A pending job that can never start. Gives the job, or nothing when it was not pending any more.
+CREATE FUNCTION fail(_id uuid, _now bigint, _error text) RETURNS SETOF jobs LANGUAGE plpgsql AS $$
 DECLARE
     _job jobs := hold(_id);
 BEGIN
-    IF _job.status IS DISTINCT FROM 0 THEN
-        RETURN NULL;
+    IF _job.status = 0 THEN
+        RETURN QUERY SELECT * FROM conclude(_job, 3, _now, NULL, _error);
     END IF;
-    PERFORM conclude(_job, 3::smallint, _now, NULL, _error);
-    RETURN 3;
 END
 $$;
 
--- A cancel on record: a pending job ends at once, a running one is to stop. Gives the status
--- after it, -1 when `_if_version` is not the job's, null when there is no such job.
+-- A cancel on record: a pending job ends at once, a running one is to stop. Gives the job as it
+-- is then, or nothing when it is not there or not at `_if_version`.
 CREATE FUNCTION cancel(_id uuid, _now bigint, _if_version bigint)
-RETURNS smallint LANGUAGE plpgsql AS $$
+RETURNS SETOF jobs LANGUAGE plpgsql AS $$
 DECLARE
     _job jobs := hold(_id);
 BEGIN
-    IF _job.id IS NULL THEN
-        RETURN NULL;
-    ELSIF _if_version IS NOT NULL AND _if_version <> _job.version THEN
-        RETURN -1;
+    IF _job.id IS NULL OR (_if_version IS NOT NULL AND _if_version <> _job.version) THEN
+        RETURN;
     ELSIF _job.status > 1 OR _job.cancel_requested_at IS NOT NULL THEN
-        RETURN _job.status;
+        RETURN NEXT _job;
     ELSIF _job.status = 1 THEN
-        UPDATE jobs SET cancel_requested_at = _now WHERE id = _id;
+        RETURN QUERY UPDATE jobs SET cancel_requested_at = _now WHERE id = _id RETURNING *;
         PERFORM procrastinate_cancel_job_v1(_job.dispatch, true, false);
-        RETURN 1;
+    ELSE
+        RETURN QUERY UPDATE jobs
+        SET status = 4, cancel_requested_at = _now, finished_at = _now, dispatch = NULL,
+            parked = false
+        WHERE id = _id RETURNING *;
+        DELETE FROM secrets WHERE id = _id;
+        PERFORM procrastinate_cancel_job_v1(_job.dispatch, false, true);
     END IF;
-    UPDATE jobs SET status = 4, cancel_requested_at = _now, finished_at = _now, dispatch = NULL,
-        parked = false
-    WHERE id = _id;
-    DELETE FROM secrets WHERE id = _id;
-    PERFORM procrastinate_cancel_job_v1(_job.dispatch, false, true);
-    RETURN 4;
+END
+$$;
+
+-- Removes finished jobs that ended before `_before`, the earliest ended first, and tells everybody
+-- how many of each owner, task and status. Jobs that ended after `_now` did so before a clock was
+-- set back. Gives how many were removed.
+CREATE FUNCTION expire(_before bigint, _now bigint, _limit integer) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    _ids uuid[];
+    _newest uuid;
+    _last bigint;
+    _kinds json;
+BEGIN
+    _ids := ARRAY(
+        SELECT id FROM jobs WHERE status > 1 AND finished_at < _before AND finished_at <= _now
+        ORDER BY finished_at LIMIT _limit FOR UPDATE SKIP LOCKED
+    );
+    IF cardinality(_ids) = 0 THEN
+        RETURN 0;
+    END IF;
+    WITH gone AS (
+        DELETE FROM jobs WHERE id = ANY (_ids) RETURNING id, version, owner, task, status
+    ), kinds AS (
+        SELECT owner, task, status, count(*) AS number FROM gone GROUP BY owner, task, status
+    )
+    SELECT (SELECT id FROM gone ORDER BY id DESC LIMIT 1), (SELECT max(version) FROM gone),
+        (SELECT json_agg(json_build_array(owner, task, status, number)) FROM kinds)
+    INTO _newest, _last, _kinds;
+    UPDATE marks SET newest_removed = greatest(newest_removed, _newest),
+        last_version = greatest(last_version, _last);
+    PERFORM pg_notify('awaitd_removed', _kinds::text);
+    RETURN cardinality(_ids);
+END
+$$;
+
+-- What coroutines report, for those who look from other nodes.
+CREATE FUNCTION report(_id uuid, _attempt integer, _progress text, _lines text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM jobs WHERE id = _id AND status = 1 AND attempt = _attempt) THEN
+        INSERT INTO reports VALUES (_id, _attempt, _progress, _lines)
+        ON CONFLICT (id) DO UPDATE
+        SET attempt = _attempt, progress = _progress, lines = coalesce(_lines, reports.lines);
+        PERFORM pg_notify('awaitd_reports', _id::text);
+    END IF;
 END
 $$;

@@ -1,0 +1,45 @@
+"""How the distributed engine is set up."""
+
+import contextvars
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+
+from app.jobs.models import Millis
+
+
+def wall_clock() -> Millis:
+    """The milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresConfig:
+    """Durations are seconds, sizes bytes. Coroutines run in copies of `context`."""
+
+    url: str = field(repr=False)
+    """Any libpq connection string."""
+    works: bool = True
+    """Whether this process runs jobs, as a worker does, or only accepts and shows them."""
+    max_running: int = 1_000
+    """Jobs that this process runs at once."""
+    max_pending: int = 100_000
+    max_running_of_owner: int | None = None
+    max_pending_of_owner: int | None = None
+    retention: float = 86_400.0
+    max_result_size: int = 1 << 20
+    exception_text: bool = True
+    shutdown_grace: float = 8.0
+    cancel_grace: float = 1.0
+    stall_after: float = 30.0
+    """Without a heartbeat for so long a worker counts as dead."""
+    unknown_task_after: float = 86_400.0
+    poll_every: float = 0.5
+    """How late a job can start that is due, or whose notification was lost."""
+    housekeeping_every: float = 5.0
+    watch_loop: bool = True
+    """Whether a thread looks out for a blocked event loop."""
+    now: Callable[[], Millis] = wall_clock
+    random: Random = field(default_factory=SystemRandom)
+    context: contextvars.Context = field(default_factory=contextvars.Context)

@@ -1,0 +1,59 @@
+"""Connections to PostgreSQL, all of them with the search path of our schema."""
+
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from app.engines.postgres.migrations import SCHEMA, require_current
+from app.jobs.errors import StartUpError
+
+Async: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds within which PostgreSQL has to take a connection."""
+
+_DEFAULTS: Final = {
+    "application_name": "awaitd",
+    "connect_timeout": str(CONNECT_TIMEOUT),
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+
+
+def conninfo(url: str) -> str:
+    """The connection string with what we need of it; what the user says goes before ours."""
+    given = conninfo_to_dict(url)
+    options = f"{given.pop('options', None) or ''} -c search_path={SCHEMA}"
+    return make_conninfo(**{**_DEFAULTS, **given, "options": options.strip()})
+
+
+async def connect(url: str) -> Async:
+    """A connection of its own."""
+    return await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
+
+
+async def check_schema(url: str) -> None:
+    """Raise `StartUpError` unless the database is there, with a schema that is up to date."""
+    try:
+        async with await connect(url) as db:
+            await _check(db)
+    except psycopg.OperationalError as error:
+        text = str(error).strip().splitlines()[0]
+        raise StartUpError(f"the database cannot be reached: {text}") from error
+
+
+async def _check(db: Async) -> None:
+    there = await (await db.execute("SELECT to_regclass('migrations')")).fetchone()
+    if there is None or there[0] is None:
+        raise StartUpError("the database has no schema of awaitd: run `awaitd migrate`")
+    rows = await (await db.execute("SELECT name FROM migrations")).fetchall()
+    require_current({name for (name,) in rows})
+    synchronous = await (await db.execute("SHOW synchronous_commit")).fetchone()
+    if synchronous == ("off",):
+        raise StartUpError(
+            "the database has synchronous_commit=off, so that what it has acknowledged may be "
+            "lost in a crash: set it to on"
+        )

@@ -1,0 +1,274 @@
+"""The distributed engine: jobs in PostgreSQL, for any number of processes that run them."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+from uuid import UUID
+
+from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.connections import check_schema
+from app.engines.postgres.heartbeat import Heartbeat
+from app.engines.postgres.housekeeping import Housekeeping
+from app.engines.postgres.listener import DISPATCHED, JOBS, REMOVED, REPORTS, Listener
+from app.engines.postgres.reading import Reading
+from app.engines.postgres.rows import STATUSES, SUMMARY, job_of
+from app.engines.postgres.submissions import Submissions
+from app.engines.postgres.tables import Tables
+from app.engines.postgres.view import View
+from app.engines.postgres.watching import Watching
+from app.engines.postgres.worker import Worker
+from app.jobs.errors import ShuttingDown, StoreUnavailable, VersionMismatch
+from app.jobs.events import Inspection, JobEvent, Watch
+from app.jobs.feed import Feed
+from app.jobs.figures import Figures
+from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
+from app.jobs.registry import TaskRegistry
+from app.jobs.watchdog import Watchdog
+from app.scheduler import Status
+
+_CANCEL: Final = f"SELECT {SUMMARY} FROM cancel(%s, %s, %s) AS j"
+
+
+class PostgresEngine:
+    """An `Engine` on PostgreSQL. The port says what each method promises."""
+
+    def __init__(self, registry: TaskRegistry, config: PostgresConfig) -> None:
+        self._config = config
+        self._retention = round(config.retention * 1000)
+        self._feed = Feed()
+        self._tables = Tables(config.url, self._retention)
+        self._view = View(config.now)
+        self._worker = Worker(registry, self._tables, config, self._changed, self._feed.spoke)
+        self._submissions = Submissions(
+            registry, self._tables, self._worker, self._view, config, self._changed
+        )
+        self._house = Housekeeping(
+            registry,
+            self._tables,
+            self._worker.writer,
+            config,
+            self._worker.limits,
+            self._changed,
+        )
+        self._house.pending_tasks = self._view.pending_tasks
+        self._submissions.slots = lambda: self._house.slots
+        self._reading = Reading(self._tables, self._view, self._feed, registry)
+        self._listener = Listener(config.url, self._heard, self._back)
+        self._heartbeat = Heartbeat(
+            config.url,
+            min(config.stall_after / 6, 5.0),
+            (
+                f"{socket.gethostname()}:{os.getpid()}",
+                config.max_running,
+                [t.name for t in registry],
+            ),
+            self._worker.begin,
+            self._worker.lost,
+        )
+        self._watching = Watching(
+            self._tables, self._worker, self._view, self._feed, lambda: self._draining
+        )
+        self._watchdog = Watchdog()
+        self._looking: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def __aenter__(self) -> Self:
+        """Connect, learn what there is, start to work. Raises `StartUpError`."""
+        await check_schema(self._config.url)
+        await self._tables.open()
+        await self._listener.open()
+        await self._reading.start()
+        self._submissions.continue_after(await self._tables.newest_id())
+        await self._worker.writer.open()
+        if self._config.works:
+            await self._heartbeat.start()
+        await self._house.start()
+        if self._config.watch_loop:
+            self._watchdog.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drain, interrupt what is left, write the outcomes, leave the cluster."""
+        self.drain()
+        try:
+            await self._worker.finish(self._config.shutdown_grace, self._config.cancel_grace)
+            await self._house.stop()
+            await self._worker.writer.close()
+        finally:
+            await self._heartbeat.stop()
+            await self._reading.stop()
+            await self._listener.close()
+            await self._tables.close()
+            self._watchdog.stop()
+
+    async def replay(self, new: NewJob) -> Submitted | None:
+        """The job of the same key, if the submission has one that is known."""
+        known = await self._submissions.known(new)
+        return None if known is None else Submitted(self._with_progress(known), replayed=True)
+
+    async def submit(self, new: NewJob) -> Submitted:
+        """Accept a job, or find that of the same key; durable when it returns."""
+        if known := await self.replay(new):
+            return known
+        if self._draining:
+            raise ShuttingDown
+        return await self._submissions.accept(new, await self._submissions.check(new))
+
+    async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
+        """The job as it was last committed, with the progress of its running attempt."""
+        return self._with_progress(await self._tables.require(job_id, owner))
+
+    async def list(self, query: JobQuery) -> Page[Job]:
+        """A page of jobs, newest first."""
+        page = await self._tables.list(query)
+        return Page([self._with_progress(job) for job in page.items], page.next)
+
+    async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
+        """Ask a job to stop, durable when it returns; a finished one is returned unchanged."""
+        values = (job_id, self._config.now(), if_version)
+        rows = await self._worker.writer.make(_CANCEL, values)
+        for row in rows:
+            self._changed(job_of(row, self._retention))
+            self._worker.cancelled(job_id)
+        job = await self.get(job_id)
+        if not rows:
+            raise VersionMismatch(job_id)
+        return job
+
+    async def wait(self, job_id: UUID, *, timeout: float, since: int | None = None) -> Job:
+        """The job once it has ended, or its version is not `since`, or time has run out."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        with self._feed.watch(job_id) as watcher:
+            while True:
+                job = await self.get(job_id)
+                left = deadline - loop.time()
+                changed = since is not None and job.version != since
+                if job.done or changed or left <= 0 or self._draining:
+                    return job
+                await watcher.news(left)
+
+    async def check(self, new: NewJob) -> None:
+        """Raise what `submit` would raise about the submission itself; create nothing."""
+        await self._submissions.check(new)
+
+    async def inspect(self, job_id: UUID) -> Inspection:
+        """Where a running job awaits, and its log lines."""
+        job = await self.get(job_id)
+        live = self._worker.live(job_id)
+        if live is None or live.lines is None:
+            _, lines = await self._tables.reports(job_id)
+        else:
+            lines = tuple(live.lines)
+        return Inspection(job, None if live is None else live.frames(), lines)
+
+    def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        """The events of one job, to its end, or of all that match, until the engine drains."""
+        if watch.job_id is None:
+            return self._watching.all(watch.query, watch.since)
+        return self._watching.job(watch.job_id, watch.since)
+
+    async def backup(self) -> BinaryIO:
+        """Refused: a backup of PostgreSQL is PostgreSQL's own."""
+        raise StoreUnavailable(
+            "jobs are kept in PostgreSQL: back the database up with its own tools, such as pg_dump"
+        )
+
+    async def figures(self, owner: str | None = None) -> Figures:
+        """Counts, rates and durations of an owner's jobs, or of everybody's, and slots."""
+        ledger = self._view.ledger.of(owner)
+        return Figures(
+            engine="postgres",
+            workers=self._house.workers,
+            since=self._view.ledger.since,
+            jobs=ledger.jobs(),
+            slots=self._house.slots,
+            slots_taken=self._view.running,
+            oldest_pending=await self._tables.oldest_pending(owner),
+            loop_lag=self._house.loop_lag,
+            loop_blocked=self._watchdog.times,
+            loop_blocked_seconds=self._watchdog.seconds,
+            minutes=ledger.minutes(),
+            quarter_hours=ledger.quarter_hours(),
+            tasks=ledger.tasks(),
+        )
+
+    def expected(self, job: Job) -> float | None:
+        """Seconds until the job should end, by what earlier ones took; None if none is known."""
+        median = self._view.ledger.median(job.task)
+        if median is None:
+            return None
+        begin = job.run_at if job.started_at is None else job.started_at
+        return max(0.0, (begin - self._config.now()) / 1000 + median)
+
+    def drain(self) -> None:
+        """Take no more submissions and let every waiter go; running jobs go on."""
+        self._draining = True
+        self._worker.stop()
+        self._feed.wake_all()
+
+    def health(self) -> EngineHealth:
+        """Whether it accepts work, and what the cluster holds."""
+        error = self._worker.writer.error or self._listener.error
+        reason = "shutting down" if self._draining else error
+        return EngineHealth(
+            ready=reason is None,
+            reason=reason,
+            pending=self._view.pending,
+            running=self._view.running,
+            has_owners=self._view.ledger.has_owners,
+            unknown_tasks=self._house.unknown_tasks(),
+        )
+
+    def _with_progress(self, job: Job) -> Job:
+        if job.status is not Status.RUNNING:
+            return job
+        live = self._worker.live(job.id)
+        if live is None or live.number != job.attempt or live.last_progress is None:
+            return job
+        return replace(job, progress=live.last_progress)
+
+    def _changed(self, job: Job) -> None:
+        """A change that this process has made is committed."""
+        self._view.know(job)
+        self._feed.changed(job.id)
+
+    def _heard(self, channel: str, payload: str) -> None:
+        """A change of anybody is committed."""
+        match channel:
+            case _ if channel == DISPATCHED:
+                self._worker.wake()
+            case _ if channel == JOBS:
+                self._reading.wake()
+                job_id = UUID(payload)
+                self._feed.changed(job_id)
+                if self._worker.live(job_id) is not None:
+                    self._look_at(job_id)
+            case _ if channel == REPORTS:
+                self._feed.spoke(UUID(payload))
+            case _ if channel == REMOVED:
+                kinds = json.loads(payload)
+                self._view.removed({(o, t, STATUSES[s]): number for o, t, s, number in kinds})
+
+    def _look_at(self, job_id: UUID) -> None:
+        looking = asyncio.create_task(self._worker.look_at(job_id))
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
+
+    def _back(self) -> None:
+        """What was said meanwhile was not heard: everybody is to look for themselves."""
+        self._reading.wake()
+        self._worker.wake()
+        self._feed.wake_all()
+        for job_id in self._worker.running_jobs():
+            self._look_at(job_id)

@@ -1,0 +1,178 @@
+"""What every process does now and then for the cluster: whoever comes first does it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.rows import SUMMARY, error_text, job_of
+from app.engines.postgres.tables import Tables
+from app.engines.postgres.worker import FINISH, finish_values
+from app.engines.postgres.writer import Writer
+from app.jobs.errors import StoreUnavailable
+from app.jobs.models import ErrorType, Job, JobError
+from app.jobs.registry import TaskRegistry
+from app.jobs.runner import Limits, crashed
+
+log = logging.getLogger(__name__)
+
+REMOVE_AT_ONCE: Final = 100
+
+_STALE: Final = (
+    "greatest(w.last_heartbeat, pg_postmaster_start_time(), now() - %s * interval '1 second') "
+    "< now() - %s * interval '1 second'"
+)
+_CRASHED: Final = (
+    f"SELECT {SUMMARY} FROM jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker "
+    f"WHERE j.status = 1 AND (w.id IS NULL OR {_STALE}) LIMIT 1000"
+)
+_BURY: Final = (
+    f"DELETE FROM procrastinate_workers w WHERE {_STALE} "
+    "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 1 AND j.worker = w.id)"
+)
+_LATE: Final = (
+    f"SELECT {SUMMARY} FROM (SELECT id FROM jobs WHERE status = 0 AND attempt = 0 "
+    "AND start_by < %s LIMIT 100) AS late, fail(late.id, %s, %s) AS j"
+)
+_UNKNOWN: Final = (
+    f"SELECT {SUMMARY} FROM (SELECT id FROM jobs WHERE status = 0 AND task = %s "
+    "AND run_at <= %s LIMIT 100) AS lost, fail(lost.id, %s, %s) AS j"
+)
+_UNDISPATCHED: Final = (
+    "WITH lost AS (SELECT id FROM jobs j WHERE status = 0 AND NOT EXISTS ("
+    "SELECT 1 FROM procrastinate_jobs p WHERE p.id = j.dispatch) LIMIT 100 FOR UPDATE SKIP LOCKED) "
+    "UPDATE jobs j SET parked = false, "
+    "dispatch = dispatch(j.id, j.task, j.priority, j.run_at, %s) FROM lost WHERE j.id = lost.id "
+    "RETURNING j.id"
+)
+_CLUSTER: Final = "SELECT w.id, w.slots, w.tasks FROM workers w"
+_RECONCILE_EVERY: Final = 30.0
+
+
+class Housekeeping:
+    """The reaper of dead workers' jobs, the reconciler, and what is past its time."""
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        tables: Tables,
+        writer: Writer,
+        config: PostgresConfig,
+        limits: Limits,
+        changed: Callable[[Job], None],
+    ) -> None:
+        self._registry = registry
+        self._tables = tables
+        self._writer = writer
+        self._config = config
+        self._limits = limits
+        self._retention = round(config.retention * 1000)
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+        self._reachable_since: float | None = None
+        self._reconciled_at = float("-inf")
+        self.loop_lag = 0.0
+        """Seconds that the event loop was last late by."""
+        self.workers = 0
+        """How many workers there are in the cluster."""
+        self.slots = 0
+        """How many slots they have."""
+        self.tasks: frozenset[str] = frozenset(task.name for task in registry)
+        """The tasks that this process or any worker knows."""
+        self.pending_tasks: Callable[[], dict[str, int]] = dict
+        """How many jobs wait, by task."""
+
+    async def start(self) -> None:
+        """Have a first look at the cluster, and begin."""
+        self._reachable_since = asyncio.get_running_loop().time()
+        await self._meet()
+        await self._reap()
+        self._task = asyncio.create_task(self._run(), name="awaitd-housekeeper")
+
+    async def stop(self) -> None:
+        """End with what is being done."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def unknown_tasks(self) -> dict[str, int]:
+        """The pending jobs whose task nobody knows, by task."""
+        pending = self.pending_tasks()
+        return {task: number for task, number in pending.items() if task not in self.tasks}
+
+    async def _run(self) -> None:
+        while True:
+            await self._rest()
+            try:
+                await self._round()
+            except StoreUnavailable:
+                self._reachable_since = None
+            except Exception:  # whatever it is, the next round tries again
+                log.exception("the house was not kept")
+
+    async def _rest(self) -> None:
+        """Sleep, and note by how much the event loop was late to wake us."""
+        loop, pause = asyncio.get_running_loop(), self._config.housekeeping_every
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
+        self.loop_lag = round(max(0.0, loop.time() - due), 4)
+
+    async def _round(self) -> None:
+        await self._meet()
+        if self._reachable_since is None:
+            self._reachable_since = asyncio.get_running_loop().time()
+        await self._reap()
+        await self._fail_late()
+        await self._fail_unknown()
+        await self._reconcile()
+        while await self._expire() == REMOVE_AT_ONCE:
+            pass
+
+    async def _meet(self) -> None:
+        workers = await self._tables.rows(_CLUSTER)
+        self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
+        own = (task.name for task in self._registry)
+        self.tasks = frozenset(own).union(*(tasks for _, _, tasks in workers))
+
+    async def _reap(self) -> None:
+        """Apply the crash rule to the attempts of workers that are gone or silent."""
+        now = asyncio.get_running_loop().time()
+        reachable = now - (now if self._reachable_since is None else self._reachable_since)
+        stale = (reachable, self._config.stall_after)
+        rows = await self._tables.rows(_CRASHED, stale)
+        for job in (job_of(row, self._retention) for row in rows):
+            outcome = crashed(job, self._registry.get(job.task), self._limits)
+            values = finish_values(job.id, job.attempt, self._config.now(), outcome)
+            await self._change(FINISH, values)
+        await self._change(f"{_BURY} RETURNING w.id", stale, tells=False)
+
+    async def _fail_late(self) -> None:
+        now = self._config.now()
+        error = JobError(ErrorType.NOT_STARTED_IN_TIME, "no slot was free in time")
+        await self._change(_LATE, (now, now, error_text(error)))
+
+    async def _fail_unknown(self) -> None:
+        now = self._config.now()
+        due = now - round(self._config.unknown_task_after * 1000)
+        for task in self.unknown_tasks():
+            error = JobError(ErrorType.UNKNOWN_TASK, f"there is no task {task!r} any more")
+            await self._change(_UNKNOWN, (task, due, now, error_text(error)))
+
+    async def _reconcile(self) -> None:
+        """Dispatch again what has no dispatch, which only somebody else's hand can bring about."""
+        now = asyncio.get_running_loop().time()
+        if now - self._reconciled_at >= _RECONCILE_EVERY:
+            self._reconciled_at = now
+            await self._change(_UNDISPATCHED, (self._config.now(),), tells=False)
+
+    async def _expire(self) -> int:
+        now = self._config.now()
+        values = (now - self._retention, now, REMOVE_AT_ONCE)
+        rows = await self._writer.make("SELECT expire(%s, %s, %s)", values)
+        return int(rows[0][0]) if rows else 0
+
+    async def _change(self, text: str, values: tuple[object, ...], *, tells: bool = True) -> None:
+        rows = await self._writer.make(text, values)
+        for row in rows if tells else ():
+            self._changed(job_of(row, self._retention))

@@ -1,0 +1,86 @@
+"""Hears of changes. A notification only wakes: what it is about is read from the tables."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from app.engines.postgres.connections import Async, connect
+
+log = logging.getLogger(__name__)
+
+JOBS: Final = "awaitd_jobs"
+REPORTS: Final = "awaitd_reports"
+REMOVED: Final = "awaitd_removed"
+DISPATCHED: Final = "procrastinate_any_queue_v1"
+_CHANNELS: Final = (JOBS, REPORTS, REMOVED, DISPATCHED)
+
+_AGAIN: Final = 0.25
+_ALIVE: Final = 10.0
+"""Seconds of silence after which the connection is tried."""
+
+
+class Listener:
+    """One connection that listens. `heard` gets channel and payload; `back` follows a gap."""
+
+    def __init__(
+        self, url: str, heard: Callable[[str, str], None], back: Callable[[], None]
+    ) -> None:
+        self._url = url
+        self._heard = heard
+        self._back = back
+        self._db: Async | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.error: str | None = None
+        """Why nothing is heard; None while all is well."""
+
+    async def open(self) -> None:
+        """Connect and listen."""
+        await self._connect()
+        self._task = asyncio.create_task(self._run(), name="awaitd-listener")
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        await self._disconnect()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._db is None:
+                    await self._connect()
+                    self._back()
+                await self._listen(self._db)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                if self.error is None:
+                    log.warning("the database cannot be heard: %s", error)
+                self.error = f"the database cannot be reached ({str(error).strip()})"
+                await self._disconnect()
+                await asyncio.sleep(_AGAIN)
+
+    async def _listen(self, db: Async | None) -> None:
+        assert db is not None
+        async for notification in db.notifies(timeout=_ALIVE):
+            try:
+                self._heard(notification.channel, notification.payload)
+            except Exception:  # whatever it is, the next one is to be heard
+                log.exception("a notification was not understood")
+        async with asyncio.timeout(_ALIVE):
+            await db.execute("SELECT 1")
+
+    async def _connect(self) -> None:
+        db = await connect(self._url)
+        for channel in _CHANNELS:
+            await db.execute(f"LISTEN {channel}".encode())
+        self._db, self.error = db, None
+
+    async def _disconnect(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._db.close()
+        self._db = None

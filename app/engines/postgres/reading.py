@@ -1,0 +1,82 @@
+"""Reads everybody's changes in order, as far as they are settled, for all who watch here."""
+
+import asyncio
+import logging
+from typing import Final
+
+from app.engines.postgres.tables import Tables
+from app.engines.postgres.view import View
+from app.jobs.errors import StoreUnavailable
+from app.jobs.feed import Feed
+from app.jobs.ledger import REMEMBERED
+from app.jobs.registry import TaskRegistry
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 500
+EVERY: Final = 1.0
+"""Seconds after which the tables are read without a notification."""
+
+AGAIN: Final = 0.01
+"""Seconds until changes are read again that are known and not settled."""
+
+
+class Reading:
+    """Keeps the view up to date, and wakes those who watch."""
+
+    def __init__(self, tables: Tables, view: View, feed: Feed, registry: TaskRegistry) -> None:
+        self._tables = tables
+        self._view = view
+        self._feed = feed
+        self._registry = registry
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what there is, and begin."""
+        await self._load()
+        self._task = asyncio.create_task(self._run(), name="awaitd-reading")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def wake(self) -> None:
+        """There is something to read."""
+        self._wake.set()
+
+    async def _load(self) -> None:
+        tables, view = self._tables, self._view
+        start = await tables.snapshot()
+        view.load(start.settled, start.last_version, start.unfinished)
+        view.load_ahead(start.ahead)
+        names = [task.name for task in self._registry]
+        view.ledger.load(start.counts, await tables.durations(names, REMEMBERED))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), AGAIN if self._view.ahead else EVERY)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                while await self._read():
+                    pass
+            except StoreUnavailable:
+                await asyncio.sleep(EVERY)
+            except Exception:  # whatever it is, the next round tries again
+                log.exception("the changes were not read")
+
+    async def _read(self) -> bool:
+        """Read some changes; True if there may be more."""
+        settled, jobs = await self._tables.changed_since(self._view.position, AT_ONCE)
+        for job in jobs:
+            self._view.read(job)
+        more = len(jobs) == AT_ONCE
+        self._view.settle(jobs[-1].version + 1 if more else settled)
+        for watcher in self._feed.watchers.get(None, ()) if jobs else ():
+            watcher.wake()
+        return more

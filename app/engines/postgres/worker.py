@@ -1,0 +1,297 @@
+"""Runs jobs: claims what may start, writes how it ended.
+
+No coroutine takes its first step before the row that says so is committed, and every outcome is
+written on the condition that this attempt is still the one that runs.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.rows import (
+    COLUMNS,
+    SUMMARY,
+    error_text,
+    job_of,
+    lines_of,
+    lines_text,
+    progress_text,
+)
+from app.engines.postgres.tables import Tables
+from app.engines.postgres.writer import Change, Rows, Writer
+from app.jobs.errors import StoreUnavailable
+from app.jobs.live import LiveJob, Speech
+from app.jobs.models import Job
+from app.jobs.registry import TaskRegistry
+from app.jobs.runner import Attempt, Interruption, Limits, Outcome
+from app.scheduler import BackgroundTaskScheduler, Status
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY: Final = 1.0
+"""Seconds between two reports of what a coroutine says, for those who look from other nodes."""
+
+_SOON: Final = 60.0
+"""Seconds ahead that a due time of our own gets a timer; polls find what is later."""
+
+_KEPT: Final = "LEFT JOIN secrets s ON s.id = j.id LEFT JOIN reports r ON r.id = j.id"
+_CLAIM: Final = (
+    f"SELECT {COLUMNS}, s.params, r.lines "
+    "FROM claim(%s, %s, %s, %s::text[], %s::text[], %s::integer[], %s) WITH ORDINALITY AS j "
+    f"{_KEPT} ORDER BY j.ordinality"
+)
+_MINE: Final = (
+    f"SELECT {COLUMNS}, s.params, r.lines FROM jobs j {_KEPT} WHERE j.status = 1 AND j.worker = %s"
+)
+FINISH: Final = f"SELECT {SUMMARY} FROM finish(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS j"
+
+
+def finish_values(
+    job_id: UUID, attempt: int, now: int, outcome: Outcome, lines: str | None = None
+) -> tuple[Any, ...]:
+    """What `FINISH` needs."""
+    return (
+        *(job_id, attempt, now, outcome.step.value, outcome.returned),
+        *(error_text(outcome.raised), error_text(outcome.error), outcome.retry_at, lines),
+    )
+
+
+class Worker:
+    """The attempts of one process. `changed` is told of each change that is committed."""
+
+    def __init__(
+        self,
+        registry: TaskRegistry,
+        tables: Tables,
+        config: PostgresConfig,
+        changed: Callable[[Job], None],
+        spoke: Callable[[UUID], None],
+    ) -> None:
+        self._registry = registry
+        self._tables = tables
+        self._config = config
+        self._retention = round(config.retention * 1000)
+        self._changed = changed
+        self._spoke = spoke
+        self._speech = Speech(config.now, self._heard)
+        self.limits = Limits(
+            max_result_size=config.max_result_size,
+            now=config.now,
+            random=config.random.random,
+            exception_text=config.exception_text,
+        )
+        """What its attempts go by."""
+        limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
+        self._open = [task.name for task in registry if task.name not in limits]
+        self._limited = list(limits), list(limits.values())
+        self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
+        self._writer = Writer(config.url, self.claim)
+        self._live: dict[UUID, LiveJob] = {}
+        self._to_report: set[UUID] = set()
+        self._wants = False
+        self._id: int | None = None
+        self._adopts = False
+        self._stopped_at: float | None = None
+        self._interrupting = False
+        self._closed = False
+        self._idle: asyncio.Future[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def writer(self) -> Writer:
+        """Makes the changes of this process."""
+        return self._writer
+
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return len(self._live)
+
+    @property
+    def slots(self) -> int:
+        """How many slots there are."""
+        return self._config.max_running if self._config.works else 0
+
+    def live(self, job_id: UUID) -> LiveJob | None:
+        """The job, if it runs here."""
+        return self._live.get(job_id)
+
+    def running_jobs(self) -> list[UUID]:
+        """The jobs whose coroutines run here."""
+        return list(self._live)
+
+    def begin(self, worker_id: int) -> None:
+        """Claim jobs as the worker of this number."""
+        self._id = worker_id
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(), name="awaitd-worker")
+        self.wake()
+
+    def lost(self) -> None:
+        """This worker was taken for dead: others have its jobs. Its coroutines are to stop."""
+        self._id = None
+        for live in tuple(self._live.values()):
+            if live.attempt is not None:
+                log.warning("job %s is no longer this worker's", live.id)
+                live.attempt.interrupt(Interruption.SHUTDOWN)
+
+    def wake(self, due_in: float = 0.0) -> None:
+        """There may be something to start, `due_in` seconds from now."""
+        if due_in <= 0:
+            self._wants = True
+            self._writer.wake()
+        elif due_in < _SOON:
+            asyncio.get_running_loop().call_later(due_in, self.wake)
+
+    def claim(self) -> Change | None:
+        """What asks for as many jobs as there are free slots."""
+        free = self.slots - len(self._live)
+        ready = self._id is not None and self._stopped_at is None and not self._adopts
+        if not self._wants or free <= 0 or not ready:
+            return None
+        self._wants = False
+        asked = min(free, 100)
+        values = (
+            *(self._id, asked, self._config.now(), self._open, *self._limited),
+            self._config.max_running_of_owner,
+        )
+        return Change(_CLAIM, values, partial(self._claimed, asked), self._not_claimed, again=False)
+
+    def cancelled(self, job_id: UUID) -> None:
+        """A cancel is on record: its coroutine is to stop, if it runs here."""
+        live = self._live.get(job_id)
+        if live is not None and live.attempt is not None:
+            live.attempt.interrupt(Interruption.CANCEL)
+
+    async def look_at(self, job_id: UUID) -> None:
+        """A job that runs here was changed, maybe by another node: is it to stop?"""
+        with contextlib.suppress(StoreUnavailable):
+            for status, asked_at in await self._tables.rows(
+                "SELECT status, cancel_requested_at FROM jobs WHERE id = %s", (job_id,)
+            ):
+                if status == 1 and asked_at is not None:
+                    self.cancelled(job_id)
+
+    def stop(self) -> float:
+        """Claim nothing more; gives the loop's time since when that is so. Running jobs go on."""
+        if self._stopped_at is None:
+            self._stopped_at = asyncio.get_running_loop().time()
+        return self._stopped_at
+
+    async def finish(self, grace: float, cancel_grace: float) -> None:
+        """Let running jobs end, interrupt them after `grace`, leave them after `cancel_grace`."""
+        since_stop = asyncio.get_running_loop().time() - self.stop()
+        await self._wait_until_idle(max(0.0, grace - since_stop))
+        self._interrupting = True
+        for live in tuple(self._live.values()):
+            if live.attempt is not None:
+                live.attempt.interrupt(Interruption.SHUTDOWN)
+        await self._wait_until_idle(cancel_grace)
+        self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
+        await self._scheduler.close()
+
+    def _claimed(self, asked: int, rows: Rows) -> None:
+        if len(rows) == asked:
+            self.wake()
+        self._start(rows)
+
+    def _not_claimed(self, _: StoreUnavailable) -> None:
+        """It may have been made all the same: then there are jobs that only the tables know."""
+        self._adopts = True
+
+    def _start(self, rows: Iterable[Any]) -> None:
+        for *row, secrets, lines in rows:
+            job = job_of(row, self._retention)
+            if job.id in self._live or self._closed:
+                continue
+            live = self._live[job.id] = LiveJob(job, self._speech)
+            if lines is not None:
+                live.keep(lines_of(lines))
+            self._changed(job)
+            secret = None if secrets is None else bytes(secrets)
+            self._begin(live, replace(job, secrets=secret))
+
+    def _begin(self, live: LiveJob, job: Job) -> None:
+        live.has_secrets = job.secrets is not None
+        live.attempt = Attempt(
+            self._registry[job.task], job, live, self.limits, partial(self._ended, live)
+        )
+        live.attempt.start(self._scheduler)
+        if self._interrupting:
+            live.attempt.interrupt(Interruption.SHUTDOWN)
+        elif job.cancel_requested_at is not None:
+            live.attempt.interrupt(Interruption.CANCEL)
+
+    def _ended(self, live: LiveJob, outcome: Outcome) -> None:
+        if self._closed:  # it outlasted every grace: the crash rule is for others to apply
+            return
+        self._to_report.discard(live.id)
+        values = finish_values(
+            live.id, live.number, self._config.now(), outcome, lines_text(live.lines)
+        )
+        self._writer.queue(Change(FINISH, values, partial(self._finished, live)))
+
+    def _finished(self, live: LiveJob, rows: Rows) -> None:
+        live.attempt = None
+        self._live.pop(live.id, None)
+        for row in rows:
+            job = job_of(row, self._retention)
+            self._changed(job)
+            if job.status is Status.PENDING:
+                self.wake((job.run_at - self._config.now()) / 1000)
+        if self._idle is not None and not self._live and not self._idle.done():
+            self._idle.set_result(None)
+        self.wake()
+
+    def _heard(self, job_id: UUID) -> None:
+        self._to_report.add(job_id)
+        self._spoke(job_id)
+
+    async def _look(self) -> None:
+        """Now and then: for what is due, for what was claimed unknowingly, for reports."""
+        next_report = 0.0
+        while True:
+            await asyncio.sleep(self._config.poll_every)
+            try:
+                if self._adopts:
+                    await self._adopt()
+                self.wake()
+                if (now := asyncio.get_running_loop().time()) >= next_report:
+                    next_report = now + REPORT_EVERY
+                    self._report()
+            except StoreUnavailable:
+                continue
+            except Exception:  # whatever it is, the next round tries again
+                log.exception("the worker did not look around")
+
+    async def _adopt(self) -> None:
+        """Start the jobs that are this worker's, though it was never told so."""
+        if self._id is None:
+            return
+        rows = await self._tables.rows(_MINE, (self._id,))
+        self._adopts = False
+        self._start(rows)
+
+    def _report(self) -> None:
+        reporting, self._to_report = self._to_report, set()
+        for live in filter(None, map(self._live.get, reporting)):
+            values = (
+                *(live.id, live.number, progress_text(live.last_progress)),
+                lines_text(live.lines),
+            )
+            text = "SELECT report(%s, %s, %s, %s)"
+            self._writer.queue(Change(text, values, lambda _: None, lambda _: None))
+
+    async def _wait_until_idle(self, timeout: float) -> None:
+        if self._live:
+            self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._idle,), timeout=timeout)

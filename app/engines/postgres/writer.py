@@ -1,0 +1,218 @@
+"""Group commit: what has queued up while one transaction commits goes into the next, in order.
+
+One connection and one transaction at a time for each process, so that jobs are dispatched in the
+order of their submission, and the busier the process, the cheaper each change. Every change can be
+made again, but for claims: a second time it finds what the first one did.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import psycopg
+
+from app.engines.postgres.connections import Async, connect
+from app.engines.postgres.rows import Row
+from app.engines.postgres.tables import unavailable
+from app.jobs.errors import StoreUnavailable
+from app.jobs.record import record
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 200
+"""Changes in one transaction."""
+
+PATIENCE: Final = 10.0
+"""Seconds that a caller waits for a change before it is told that the store is unavailable."""
+
+_STUCK: Final = 30.0
+"""Seconds after which a transaction that has not ended is given up with its connection."""
+
+_RETRY_FIRST: Final = 0.01
+_RETRY_MOST: Final = 0.5
+
+Rows: TypeAlias = list[Row]
+
+
+@record(frozen=True, slots=True)
+class Change:
+    """One statement. `then` is called on the event loop with what it gave, once that is durable."""
+
+    text: str
+    values: Sequence[Any]
+    then: Callable[[Rows], None]
+    refused: Callable[[StoreUnavailable], None] | None = None
+    """Called when it cannot be made. None: it is kept, and tried again until it is made.
+
+    One that even a sound store could not make, by a defect of ours, gives `then` no rows instead.
+    """
+    again: bool = True
+    """Whether a second time finds what the first one did. If not, a failure refuses it."""
+
+
+class Writer:
+    """Commits changes. `more` gives what a transaction is to end with, if anything."""
+
+    def __init__(self, url: str, more: Callable[[], Change | None]) -> None:
+        self._url = url
+        self._more = more
+        self._queue: list[Change] = []
+        self._wake = asyncio.Event()
+        self._db: Async | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._pause = _RETRY_FIRST
+        self.error: str | None = None
+        """Why the last transaction failed; None while all is well."""
+
+    async def open(self) -> None:
+        """Connect and begin."""
+        self._db = await connect(self._url)
+        self._task = asyncio.create_task(self._run(), name="awaitd-writer")
+
+    async def close(self) -> None:
+        """Make what is queued, if the database is there, and disconnect."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+            self._task.result()
+        if self._db is not None:
+            await self._db.close()
+
+    def queue(self, change: Change) -> None:
+        """Make a change in the next transaction."""
+        self._queue.append(change)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Ask for more."""
+        self._wake.set()
+
+    async def make(self, text: str, values: Sequence[Any]) -> Rows:
+        """Make a change and give what it gave; the change goes on when its caller does not wait.
+
+        Raises `StoreUnavailable`: it did not happen, or its fate is not known.
+        """
+        done: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        self.queue(Change(text, values, lambda rows: _resolve(done, rows), partial(refuse, done)))
+        timer = asyncio.get_running_loop().call_later(PATIENCE, give_up, done)
+        try:
+            return await done
+        finally:
+            timer.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._next():
+                await self._make(batch)
+                if self.error is not None and self._closing:
+                    self._refuse(self._queue)
+                    return
+                if self.error is not None:
+                    await asyncio.sleep(self._pause)
+            if self._closing:
+                return
+
+    def _next(self) -> list[Change]:
+        batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
+        if (more := self._more()) is not None:
+            batch.append(more)
+        return batch
+
+    async def _make(self, batch: list[Change]) -> None:
+        try:
+            async with asyncio.timeout(_STUCK):
+                given = await self._commit(batch)
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as error:
+            await self._failed(batch, error)
+        except psycopg.Error as error:  # something in it is wrong
+            await self._make_each(batch, error)
+        else:
+            self._made(batch, given)
+
+    async def _commit(self, batch: Sequence[Change]) -> list[Rows]:
+        db = await self._connected()
+        async with db.pipeline(), db.transaction():
+            cursors = [await db.execute(c.text.encode(), c.values) for c in batch]
+        return [await cursor.fetchall() for cursor in cursors]
+
+    async def _connected(self) -> Async:
+        if self._db is None or self._db.broken or self._db.closed:
+            self._db = await connect(self._url)
+        return self._db
+
+    def _made(self, batch: Sequence[Change], given: Sequence[Rows]) -> None:
+        if self.error is not None:
+            log.warning("the database can be written again")
+        self.error, self._pause = None, _RETRY_FIRST
+        for change, rows in zip(batch, given, strict=True):
+            _call(change.then, rows)
+
+    async def _make_each(self, batch: Sequence[Change], error: psycopg.Error) -> None:
+        """One change that cannot be made stops no other."""
+        if len(batch) > 1:
+            for change in batch:
+                await self._make([change])
+            return
+        [change] = batch
+        log.error("a change cannot be made: %s", error)
+        if change.refused is not None:
+            change.refused(unavailable(error))
+        else:
+            _call(change.then, [])
+
+    async def _failed(self, batch: list[Change], error: BaseException) -> None:
+        """Try again, in order: a change that was made after all says what it did."""
+        retried = isinstance(error, psycopg.errors.TransactionRollback)  # others were quicker
+        if not retried:
+            await self._disconnect()
+            if self.error is None:
+                log.warning("the database cannot be written: %s", error)
+            self.error = str(unavailable(error))
+            self._pause = min(self._pause * 2, _RETRY_MOST)
+        if self._closing and not retried:
+            self._refuse(batch)
+        else:
+            self._refuse([change for change in batch if not change.again])
+            self._queue[:0] = [change for change in batch if change.again]
+            self._wake.set()
+
+    async def _disconnect(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._db.close()
+
+    def _refuse(self, batch: Sequence[Change]) -> None:
+        for change in batch:
+            if change.refused is not None:
+                change.refused(StoreUnavailable(self.error or "the database cannot be written"))
+
+
+def _call(then: Callable[[Rows], None], rows: Rows) -> None:
+    try:
+        then(rows)
+    except Exception:  # whatever it is, the others are to be told
+        log.exception("what follows from a change failed")
+
+
+def _resolve(done: asyncio.Future[Rows], rows: Rows) -> None:
+    if not done.done():
+        done.set_result(rows)
+
+
+def refuse(done: asyncio.Future[Any], error: StoreUnavailable) -> None:
+    """Answer with an error, which is no loss if nobody waits for it any more."""
+    if not done.done():
+        done.set_exception(error)
+        done.exception()
+
+
+def give_up(done: asyncio.Future[Any]) -> None:
+    """Tell who waits that the database does not answer."""
+    refuse(done, StoreUnavailable(f"the database has not answered for {PATIENCE:g} s"))
