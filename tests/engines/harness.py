@@ -29,9 +29,9 @@ def embedded(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
 
 def postgres(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
     """The distributed engine with its worker, on a database that stands for the folder."""
-    from app.engines.postgres.config import PostgresConfig  # noqa: PLC0415  an optional extra
-    from app.engines.postgres.engine import PostgresEngine  # noqa: PLC0415
-    from tests.support.postgres import database_of  # noqa: PLC0415
+    from app.engines.postgres.config import PostgresConfig
+    from app.engines.postgres.engine import PostgresEngine
+    from tests.support.postgres import database_of
 
     defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.5, "housekeeping_every": 0.05}
     config = PostgresConfig(url=database_of(folder), **{**defaults, **options})

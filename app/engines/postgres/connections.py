@@ -27,7 +27,7 @@ def conninfo(url: str) -> str:
     """The connection string with what we need of it; what the user says goes before ours."""
     given = conninfo_to_dict(url)
     options = f"{given.pop('options', None) or ''} -c search_path={SCHEMA}"
-    return make_conninfo(**{**_DEFAULTS, **given, "options": options.strip()})
+    return make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()})
 
 
 async def connect(url: str) -> Async:

@@ -62,16 +62,12 @@ class PostgresEngine:
         self._heartbeat = Heartbeat(
             config.url,
             min(config.stall_after / 6, 5.0),
-            (
-                f"{socket.gethostname()}:{os.getpid()}",
-                config.max_running,
-                [t.name for t in registry],
-            ),
+            (_name(), config.max_running, [task.name for task in registry]),
             self._worker.begin,
             self._worker.lost,
         )
         self._watching = Watching(
-            self._tables, self._worker, self._view, self._feed, lambda: self._draining
+            self._tables, self._worker, self._reading, self._feed, lambda: self._draining
         )
         self._watchdog = Watchdog()
         self._looking: set[asyncio.Task[None]] = set()
@@ -272,3 +268,8 @@ class PostgresEngine:
         self._feed.wake_all()
         for job_id in self._worker.running_jobs():
             self._look_at(job_id)
+
+
+def _name() -> str:
+    """What this process is called among the workers."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -5,13 +5,15 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
 from app.engines.postgres.connections import conninfo
 
 log = logging.getLogger(__name__)
+
+_REGISTER: Final = "SELECT worker_id FROM procrastinate_register_worker_v1()"
 
 _Db: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -76,9 +78,7 @@ class Heartbeat:
 
     def _register(self, db: _Db) -> int:
         with db.transaction():
-            [worker_id] = db.execute(
-                "SELECT worker_id FROM procrastinate_register_worker_v1()"
-            ).fetchone() or [0]
+            [[worker_id]] = db.execute(_REGISTER).fetchall()
             db.execute("INSERT INTO workers VALUES (%s, %s, %s, %s)", (worker_id, *self._about))
         return int(worker_id)
 

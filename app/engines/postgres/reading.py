@@ -1,6 +1,7 @@
 """Reads everybody's changes in order, as far as they are settled, for all who watch here."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -26,7 +27,8 @@ class Reading:
 
     def __init__(self, tables: Tables, view: View, feed: Feed, registry: TaskRegistry) -> None:
         self._tables = tables
-        self._view = view
+        self.view = view
+        self._lock = asyncio.Lock()
         self._feed = feed
         self._registry = registry
         self._wake = asyncio.Event()
@@ -47,8 +49,16 @@ class Reading:
         """There is something to read."""
         self._wake.set()
 
+    async def reach(self, version: int) -> None:
+        """Return when all changes up to this one are read, or after the time they may take."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + EVERY
+        while self.view.position <= version and loop.time() < deadline:
+            if not await self._read() and self.view.position <= version:
+                await asyncio.sleep(AGAIN)
+
     async def _load(self) -> None:
-        tables, view = self._tables, self._view
+        tables, view = self._tables, self.view
         start = await tables.snapshot()
         view.load(start.settled, start.last_version, start.unfinished)
         view.load_ahead(start.ahead)
@@ -57,10 +67,8 @@ class Reading:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), AGAIN if self._view.ahead else EVERY)
-            except TimeoutError:
-                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), AGAIN if self.view.ahead else EVERY)
             self._wake.clear()
             try:
                 while await self._read():
@@ -72,11 +80,12 @@ class Reading:
 
     async def _read(self) -> bool:
         """Read some changes; True if there may be more."""
-        settled, jobs = await self._tables.changed_since(self._view.position, AT_ONCE)
-        for job in jobs:
-            self._view.read(job)
-        more = len(jobs) == AT_ONCE
-        self._view.settle(jobs[-1].version + 1 if more else settled)
+        async with self._lock:
+            settled, jobs = await self._tables.changed_since(self.view.position, AT_ONCE)
+            for job in jobs:
+                self.view.read(job)
+            more = len(jobs) == AT_ONCE
+            self.view.settle(jobs[-1].version + 1 if more else settled)
         for watcher in self._feed.watchers.get(None, ()) if jobs else ():
             watcher.wake()
         return more

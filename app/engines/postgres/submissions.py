@@ -1,7 +1,7 @@
 """Submissions on their way into the tables: one job for a key, room for those that wait."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -83,8 +83,8 @@ class Submissions:
         """
         job_id, now = self._ids.next(), self._now()
         job = admission.job(job_id, 0, admission.run_at(job_id, now))
-        self._require_room(job.owner, now)
         arrival = _Arrival(job, job.run_at <= now)
+        self._require_room(arrival, now)
         self._arriving[job_id] = arrival
         done = asyncio.get_running_loop().create_future()
         then, refused = partial(self._written, arrival, done), partial(self._refused, job, done)
@@ -119,28 +119,38 @@ class Submissions:
         self._arriving.pop(job.id, None)
         refuse(done, error)
 
-    def _require_room(self, owner: str | None, now: Millis) -> None:
-        arriving = self._arriving.values()
-        everybody = self._view.pending + len(arriving), self._max_pending
-        bounds = [(*everybody, None)]
-        if self._max_pending_of_owner is not None:
-            own = sum(arrival.job.owner == owner for arrival in arriving)
-            bounds.append((self._view.pending_of(owner) + own, self._max_pending_of_owner, owner))
-        for waiting, limit, whose in bounds:
-            if waiting >= limit:
-                self._require_start(waiting, limit, whose, now)
+    def _require_room(self, new: "_Arrival", now: Millis) -> None:
+        waiting = self._view.pending + len(self._arriving)
+        if waiting >= self._max_pending:
+            self._require_start(new, list(self._arriving.values()), self._max_pending, now)
+        if self._max_pending_of_owner is None:
+            return
+        owner = new.job.owner
+        own = [arrival for arrival in self._arriving.values() if arrival.job.owner == owner]
+        if self._view.pending_of(owner) + len(own) >= self._max_pending_of_owner:
+            self._require_start(new, own, self._max_pending_of_owner, now, own=True)
 
-    def _require_start(self, waiting: int, limit: int, owner: str | None, now: Millis) -> None:
-        """More wait than may, unless enough of them are about to start."""
-        free = max(0, self.slots() - self._view.running)
-        if waiting - free < limit:
-            arriving = self._arriving.values()
-            due = self._view.due(now, owner) + sum(
-                arrival.is_due and owner in (None, arrival.job.owner) for arrival in arriving
-            )
-            waiting -= min(due, free)
-        if waiting >= limit:
-            raise QueueFull(waiting, limit)
+    def _require_start(
+        self,
+        new: "_Arrival",
+        arriving: Sequence["_Arrival"],
+        limit: int,
+        now: Millis,
+        *,
+        own: bool = False,
+    ) -> None:
+        """As many wait as may, or more: let it pass only if enough are about to start."""
+        view, owner = self._view, new.job.owner
+        waiting = len(arriving) + (view.pending_of(owner) if own else view.pending)
+        free = max(0, self.slots() - view.running)
+        if free:
+            due = sum(arrival.is_due for arrival in arriving)
+            due += view.due(now, of=(owner,) if own else None)
+            starting = min(due, free)
+            waiting -= starting
+            if waiting < limit or (new.is_due and due < free):
+                return
+        raise QueueFull(waiting, limit)
 
 
 @record(frozen=True, slots=True)

@@ -185,9 +185,15 @@ class Tables:
 
     async def newest_id(self) -> int:
         """The upper half of the newest id that was ever in the tables."""
-        text = "SELECT greatest(newest_removed, (SELECT id FROM jobs ORDER BY id DESC LIMIT 1)) FROM marks"
-        [(newest,)] = await self.rows(text)
+        last = "(SELECT id FROM jobs ORDER BY id DESC LIMIT 1)"
+        [(newest,)] = await self.rows(f"SELECT greatest(newest_removed, {last}) FROM marks")
         return int(newest.int >> 64)
+
+    async def last_version(self) -> int:
+        """The greatest change number that is committed, settled or not."""
+        last = "(SELECT version FROM jobs ORDER BY version DESC LIMIT 1)"
+        [(version,)] = await self.rows(f"SELECT greatest(last_version, {last}) FROM marks")
+        return int(version)
 
     async def snapshot(self) -> "Snapshot":
         """All that a process has to know at its start, as of one moment."""
@@ -248,6 +254,8 @@ def _page(query: JobQuery) -> tuple[str, list[Any]]:
 
 
 def _streams(query: JobQuery) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
+    statuses: list[tuple[int, ...]]
+    tasks: list[tuple[str, ...]]
     statuses = [(CODES[status],) for status in dict.fromkeys(query.statuses)] or [()]
     tasks = [(task,) for task in dict.fromkeys(query.tasks)] or [()]
     if query.tasks and not query.statuses:  # the index by task has the status before the id

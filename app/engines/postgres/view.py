@@ -67,19 +67,14 @@ class View:
         """How many jobs run, on all nodes."""
         return self._all[Status.RUNNING]
 
-    @property
-    def newest_ahead(self) -> int:
-        """The greatest change number that is known here and not settled yet, or 0."""
-        return max(self._ahead.values(), default=0)
-
     def unfinished(self, job_id: UUID) -> Job | None:
         """The job as it is known here, if it has not ended; maybe without its params."""
         return self._unfinished.get(job_id)
 
-    def due(self, now: Millis, owner: str | None) -> int:
-        """How many jobs of an owner wait that are due, found by looking at each one."""
+    def due(self, now: Millis, of: tuple[str | None] | None) -> int:
+        """How many jobs wait that are due, of one owner or of all, found by looking at each."""
         return sum(
-            job.status is Status.PENDING and job.run_at <= now and owner in (None, job.owner)
+            job.status is Status.PENDING and job.run_at <= now and (of is None or job.owner in of)
             for job in self._unfinished.values()
         )
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 from uuid import UUID
 
+from app.engines.postgres.reading import Reading
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
@@ -29,13 +30,14 @@ class Watching:
         self,
         tables: Tables,
         worker: Worker,
-        view: View,
+        reading: Reading,
         feed: Feed,
         draining: Callable[[], bool],
     ) -> None:
         self._tables = tables
         self._worker = worker
-        self._view = view
+        self._reading = reading
+        self._view = reading.view
         self._feed = feed
         self._draining = draining
 
@@ -85,27 +87,18 @@ class Watching:
 
     async def _opening(self, since: int | None) -> JobEvent:
         """From where a stream of all jobs goes on."""
-        await self._settled()
-        now = self._view.last_version
+        await self._reading.reach(await self._tables.last_version())
         if since is None:
-            return JobEvent(kind=EventKind.POSITION, version=now)
+            return JobEvent(kind=EventKind.POSITION, version=self._view.last_version)
         if not await self._reaches(since):
-            return JobEvent(kind=EventKind.RESET, version=now)
+            return JobEvent(kind=EventKind.RESET, version=self._view.last_version)
         return JobEvent(kind=EventKind.POSITION, version=since)
-
-    async def _settled(self) -> None:
-        """Wait until what this process knows is settled, for as long as changes commonly take."""
-        with self._feed.watch() as watcher:
-            for _ in range(5):
-                if not self._view.ahead:
-                    return
-                await watcher.news(0.2)
 
     async def _reaches(self, since: int) -> bool:
         """Whether the tables still tell what has changed since, in this course of events."""
         _, last_removed = await self._tables.marks()
-        newest = max(self._view.last_version, self._view.newest_ahead, last_removed)
-        return last_removed <= since <= newest
+        last = await self._tables.last_version()
+        return last_removed <= since <= last
 
 
 class _Speech:

@@ -140,7 +140,7 @@ class Writer:
         db = await self._connected()
         async with db.pipeline(), db.transaction():
             cursors = [await db.execute(c.text.encode(), c.values) for c in batch]
-        return [await cursor.fetchall() for cursor in cursors]
+        return [list(await cursor.fetchall()) for cursor in cursors]
 
     async def _connected(self) -> Async:
         if self._db is None or self._db.broken or self._db.closed:

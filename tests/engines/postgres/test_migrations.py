@@ -10,6 +10,7 @@ from app.jobs.errors import StartUpError
 
 
 def applied(url: str) -> set[str]:
+    """The names of what was applied."""
     with psycopg.connect(url) as db:
         return {name for (name,) in db.execute("SELECT name FROM awaitd.migrations")}
 
