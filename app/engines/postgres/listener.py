@@ -34,6 +34,7 @@ class Listener:
         self._back = back
         self._db: Async | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.error: str | None = None
         """Why nothing is heard; None while all is well."""
 
@@ -44,13 +45,14 @@ class Listener:
 
     async def close(self) -> None:
         """Disconnect."""
+        self._closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
         await self._disconnect()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:  # a cancel may get lost in what psycopg awaits
             try:
                 if self._db is None:
                     await self._connect()
@@ -66,6 +68,8 @@ class Listener:
     async def _listen(self, db: Async | None) -> None:
         assert db is not None
         async for notification in db.notifies(timeout=_ALIVE):
+            if self._closing:
+                return
             try:
                 self._heard(notification.channel, notification.payload)
             except Exception:  # whatever it is, the next one is to be heard

@@ -18,6 +18,9 @@ AT_ONCE: Final = 500
 EVERY: Final = 1.0
 """Seconds after which the tables are read without a notification."""
 
+_SHORT: Final = 0.2
+"""Seconds that who watches all jobs waits at the most for changes that are not settled."""
+
 AGAIN: Final = 0.01
 """Seconds until changes are read again that are known and not settled."""
 
@@ -29,6 +32,8 @@ class Reading:
         self._tables = tables
         self.view = view
         self._lock = asyncio.Lock()
+        self._newest = 0
+        self._cycle: asyncio.Future[None] | None = None
         self._feed = feed
         self._registry = registry
         self._wake = asyncio.Event()
@@ -57,6 +62,18 @@ class Reading:
             if not await self._read() and self.view.position <= version:
                 await asyncio.sleep(AGAIN)
 
+    async def catch_up(self) -> None:
+        """Return when what is known to be committed is read, or after the time it may take."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SHORT):
+                while self._wake.is_set() or self._is_behind():
+                    if self._cycle is None:
+                        self._cycle = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._cycle)
+
+    def _is_behind(self) -> bool:
+        return self.view.ahead or self.view.position <= self._newest
+
     async def _load(self) -> None:
         tables, view = self._tables, self.view
         start = await tables.snapshot()
@@ -68,7 +85,8 @@ class Reading:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), AGAIN if self.view.ahead else EVERY)
+                async with asyncio.timeout(AGAIN if self._is_behind() else EVERY):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 while await self._read():
@@ -81,11 +99,15 @@ class Reading:
     async def _read(self) -> bool:
         """Read some changes; True if there may be more."""
         async with self._lock:
-            settled, jobs = await self._tables.changed_since(self.view.position, AT_ONCE)
+            changes = await self._tables.changed_since(self.view.position, AT_ONCE)
+            jobs, self._newest = changes.jobs, changes.newest
             for job in jobs:
                 self.view.read(job)
             more = len(jobs) == AT_ONCE
-            self.view.settle(jobs[-1].version + 1 if more else settled)
+            self.view.settle(jobs[-1].version + 1 if more else changes.settled)
+        if self._cycle is not None:
+            self._cycle.set_result(None)
+            self._cycle = None
         for watcher in self._feed.watchers.get(None, ()) if jobs else ():
             watcher.wake()
         return more

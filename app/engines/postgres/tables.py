@@ -1,7 +1,9 @@
 """What is asked of the tables: committed state only."""
 
+import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -11,21 +13,19 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from app.engines.postgres.connections import Async, conninfo
+from app.engines.postgres.listing import PROGRESS, page_of
 from app.engines.postgres.rows import (
-    CODES,
     COLUMNS,
     STATUSES,
     SUMMARY,
     Row,
     job_of,
-    label_key,
     lines_of,
     progress_of,
 )
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
-from app.jobs.ids import first_at
 from app.jobs.models import Job, JobQuery, Millis, Page, Progress
 from app.jobs.record import record
 from app.jobs.secrets import is_masked
@@ -34,14 +34,15 @@ _CONNECTIONS: Final = 4
 _TIMEOUT: Final = 5.0
 """Seconds that who reads waits for a connection."""
 
-_PROGRESS: Final = "LEFT JOIN reports r ON r.id = j.id AND r.attempt = j.attempt AND j.status = 1"
-_JOB: Final = f"SELECT {COLUMNS}, r.progress FROM jobs j {_PROGRESS} WHERE j.id = %s"
+_JOB: Final = f"SELECT {COLUMNS}, r.progress FROM jobs j {PROGRESS} WHERE j.id = %s"
 _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
     "WHERE id = %s ORDER BY number"
 )
 _CHANGED: Final = (
-    f"WITH bound AS (SELECT settled() AS settled) SELECT bound.settled, {SUMMARY} "
+    "WITH bound AS (SELECT settled() AS settled, ("
+    "SELECT version FROM jobs ORDER BY version DESC LIMIT 1) AS newest) "
+    f"SELECT bound.settled, bound.newest, {SUMMARY} "
     "FROM bound LEFT JOIN jobs j ON j.version >= %s AND j.version < bound.settled "
     "ORDER BY j.version LIMIT %s"
 )
@@ -50,9 +51,16 @@ _POSITION: Final = (
     "(SELECT version FROM jobs WHERE version < settled() ORDER BY version DESC LIMIT 1)) FROM marks"
 )
 _COUNTS: Final = "SELECT owner, task, status, count(*) FROM jobs GROUP BY owner, task, status"
-_MOST: Final = UUID(int=(1 << 128) - 1)
-_LATEST: Final = 281_474_976_710_655
-"""Milliseconds of the last time that an id can carry."""
+
+
+@record(frozen=True, slots=True)
+class Changes:
+    """What has changed. Nothing that is still to be committed will be below what is settled."""
+
+    settled: int
+    newest: int
+    """The greatest change number that is committed, settled or not."""
+    jobs: Sequence[Job]
 
 
 @record(frozen=True, slots=True)
@@ -93,11 +101,12 @@ class Tables:
     async def rows(self, query: str | sql.Composed, values: Sequence[Any] = ()) -> list[Row]:
         """What a query gives. Raises `StoreUnavailable`, as all that read."""
         text = query.encode() if isinstance(query, str) else query
-        try:
-            async with self._pool.connection() as db:
-                return list(await (await db.execute(text, values)).fetchall())
-        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
-            raise unavailable(error) from error
+        with _cancellable():
+            try:
+                async with self._pool.connection() as db:
+                    return list(await (await db.execute(text, values)).fetchall())
+            except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+                raise unavailable(error) from error
 
     async def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed, with the progress that was reported."""
@@ -124,21 +133,18 @@ class Tables:
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first, without params, result and earlier attempts."""
-        text, values = _page(query)
+        text, values = page_of(query)
         rows = await self.rows(text, values)
         items = [
             job_of(row, self._retention, (), progress) for *row, progress in rows[: query.limit]
         ]
         return Page(items, items[-1].id if len(rows) > query.limit else None)
 
-    async def changed_since(self, position: int, limit: int) -> tuple[int, Sequence[Job]]:
-        """The jobs whose last change is at `position` or above it, in order, and what is settled.
-
-        Nothing that is still to be committed will be below what is settled.
-        """
+    async def changed_since(self, position: int, limit: int) -> "Changes":
+        """The jobs whose last change is settled, and at `position` or above it, in order."""
         rows = await self.rows(_CHANGED, (position, limit))
-        jobs = [job_of(row[1:], self._retention) for row in rows if row[1] is not None]
-        return rows[0][0], jobs
+        jobs = [job_of(row[2:], self._retention) for row in rows if row[2] is not None]
+        return Changes(rows[0][0], rows[0][1] or 0, jobs)
 
     async def find_key(self, owner: str | None, key: str) -> tuple[UUID, bytes | None] | None:
         """The job of an idempotency key and the fingerprint it came with."""
@@ -220,6 +226,19 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     return StoreUnavailable(f"the database cannot be used ({text})")
 
 
+@contextlib.contextmanager
+def _cancellable() -> Iterator[None]:
+    """Raise the `CancelledError` that was swallowed within, for which `wait_for` is to blame.
+
+    Before Python 3.12 it forgets a cancel that comes together with what it waits for.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
 async def _all(db: Async, text: str) -> list[Row]:
     return list(await (await db.execute(text.encode())).fetchall())
 
@@ -231,59 +250,3 @@ def _by_kind(rows: Sequence[Row]) -> dict[Kind, int]:
         for who in {owner, None}:
             counts[who, task, STATUSES[code]] += number
     return counts
-
-
-def _page(query: JobQuery) -> tuple[str, list[Any]]:
-    """A page and one more: each combination of values out of one index in order, then merged."""
-    conditions, common = _conditions(query)
-    parts: list[str] = []
-    values: list[Any] = []
-    for statuses, tasks in _streams(query):
-        where = [
-            *conditions,
-            *(["status = %s"] if statuses else []),
-            *(["task = %s"] if tasks else []),
-        ]
-        parts.append(f"(SELECT id FROM jobs WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT %s)")
-        values += [*common, *statuses, *tasks, query.limit + 1]
-    text = (
-        f"SELECT {SUMMARY}, r.progress FROM ({' UNION ALL '.join(parts)}) AS page "
-        f"JOIN jobs j USING (id) {_PROGRESS} ORDER BY j.id DESC LIMIT %s"
-    )
-    return text, [*values, query.limit + 1]
-
-
-def _streams(query: JobQuery) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
-    statuses: list[tuple[int, ...]]
-    tasks: list[tuple[str, ...]]
-    statuses = [(CODES[status],) for status in dict.fromkeys(query.statuses)] or [()]
-    tasks = [(task,) for task in dict.fromkeys(query.tasks)] or [()]
-    if query.tasks and not query.statuses:  # the index by task has the status before the id
-        statuses = [(code,) for code in range(len(STATUSES))]
-    if query.owner is not None and not query.statuses:
-        statuses = [(code,) for code in range(len(STATUSES))]
-    return [(status, task) for status in statuses for task in tasks]
-
-
-def _conditions(query: JobQuery) -> tuple[list[str], list[Any]]:
-    conditions, values = ["id < %s", "id >= %s"], [*_range(query)]
-    if query.owner is not None:
-        conditions.append("owner = %s")
-        values.append(query.owner)
-    if query.labels:
-        conditions.append("label_keys @> %s::text[]")
-        values.append([label_key(name, value) for name, value in query.labels])
-    return conditions, values
-
-
-def _range(query: JobQuery) -> tuple[Any, Any]:
-    """The ids that the page may have: below the first, from the second on."""
-    below = query.before or _MOST
-    if query.created_before is not None:
-        below = min(below, _first_id(query.created_before))
-    least = UUID(int=0) if query.created_after is None else _first_id(query.created_after)
-    return below, least
-
-
-def _first_id(time: Millis) -> UUID:
-    return _MOST if time > _LATEST else UUID(int=first_at(max(time, 0)).int & ~(0xFFFF << 64))

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from app.engines.postgres.reading import Reading
 from app.engines.postgres.tables import Tables
-from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
 from app.jobs.events import EventKind, JobEvent, LogLine
 from app.jobs.feed import Feed, Watcher
@@ -68,7 +67,7 @@ class Watching:
         with self._feed.watch(speech=True) as watcher:
             opening = await self._opening(since)
             yield opening
-            stream = _Stream(self._tables, self._view, watcher, speech, query)
+            stream = _Stream(self._tables, self._reading, watcher, speech, query)
             stream.since = opening.version or 0
             while True:
                 async for event in stream.news():
@@ -142,10 +141,11 @@ class _Stream:
     """The jobs that match a query, and up to which change one watcher has been told of them."""
 
     def __init__(
-        self, tables: Tables, view: View, watcher: Watcher, speech: _Speech, query: JobQuery
+        self, tables: Tables, reading: Reading, watcher: Watcher, speech: _Speech, query: JobQuery
     ) -> None:
         self._tables = tables
-        self._view = view
+        self._reading = reading
+        self._view = reading.view
         self._watcher = watcher
         self._speech = speech
         self._query = query
@@ -153,6 +153,7 @@ class _Stream:
 
     async def news(self) -> AsyncIterator[JobEvent]:
         """The state of each job that changed, in the order of changes, and what coroutines said."""
+        await self._reading.catch_up()
         while jobs := await self._changed():
             for job in jobs:
                 if job.done:
@@ -169,8 +170,7 @@ class _Stream:
         known = self._view.changed_since(self.since)
         if known is not None:
             return list(known)
-        _, jobs = await self._tables.changed_since(self.since + 1, _BATCH)
-        return list(jobs)
+        return list((await self._tables.changed_since(self.since + 1, _BATCH)).jobs)
 
     async def _spoken(self) -> list[JobEvent]:
         spoke, self._watcher.spoke = self._watcher.spoke, set()
