@@ -66,6 +66,7 @@ class PostgresEngine:
             self._worker.begin,
             self._worker.lost,
         )
+        self._worker.doubts = self._heartbeat.doubt
         self._watching = Watching(
             self._tables, self._worker, self._reading, self._feed, lambda: self._draining
         )

@@ -35,6 +35,7 @@ class Heartbeat:
         self._registered = registered
         self._lost = lost
         self._stop = threading.Event()
+        self._next = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._id: int | None = None
@@ -50,14 +51,23 @@ class Heartbeat:
         )
         self._thread.start()
 
+    def doubt(self) -> None:
+        """See now whether this worker was taken for dead."""
+        self._next.set()
+
     async def stop(self) -> None:
         """Leave: what still runs here is for others to apply the crash rule to."""
         self._stop.set()
+        self._next.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, self._every + 10)
 
     def _run(self, db: _Db) -> None:
-        while not self._stop.wait(self._every):
+        while not self._stop.is_set():
+            self._next.wait(self._every)
+            self._next.clear()
+            if self._stop.is_set():
+                break
             try:
                 if db.closed:
                     db = self._connect()

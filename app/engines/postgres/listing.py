@@ -1,4 +1,4 @@
-"""Pages of jobs by filter. Each combination of values comes out of one index in order, newest first.
+"""Pages of jobs by filter. Each combination of values comes out of one index, newest first.
 
 So a page costs the same at the millionth job as at the first, for each filter alone and for status
 with task; labels leave the choice between two ways to PostgreSQL's statistics.

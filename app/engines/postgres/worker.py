@@ -102,6 +102,8 @@ class Worker:
         self._closed = False
         self._idle: asyncio.Future[None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self.doubts: Callable[[], None] = lambda: None
+        """Called when it may have been taken for dead."""
 
     @property
     def writer(self) -> Writer:
@@ -207,6 +209,7 @@ class Worker:
     def _not_claimed(self, _: StoreUnavailable) -> None:
         """It may have been made all the same: then there are jobs that only the tables know."""
         self._adopts = True
+        self.doubts()
 
     def _start(self, rows: Iterable[Any]) -> None:
         for *row, secrets, lines in rows:

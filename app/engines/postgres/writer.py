@@ -161,7 +161,7 @@ class Writer:
                 await self._make([change])
             return
         [change] = batch
-        log.error("a change cannot be made: %s", error)
+        log.error("a change cannot be made: %s", str(error).partition("\n")[0])
         if change.refused is not None:
             change.refused(unavailable(error))
         else:

@@ -1,0 +1,146 @@
+"""Several processes on one database, as engines of one process that share nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+
+from app.engines.postgres import PostgresEngine
+from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.connections import conninfo
+from app.jobs.events import EventKind, Watch
+from app.jobs.models import ErrorType
+from app.scheduler import Status
+from tests.engines.harness import LONG, accepted, ended
+from tests.engines.puppets import Puppets, job_of
+
+Open: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture
+async def node(url: str, puppets: Puppets) -> AsyncIterator[Open]:
+    """Opens nodes on one database: `await node(works=False)`."""
+    async with AsyncExitStack() as stack:
+
+        async def open_node(*, without: tuple[str, ...] = (), **options: Any) -> PostgresEngine:
+            defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.1, "housekeeping_every": 0.05}
+            config = PostgresConfig(url=url, watch_loop=False, **{**defaults, **options})
+            engine = PostgresEngine(puppets.registry(without=without), config)
+            return await stack.enter_async_context(engine)
+
+        yield open_node
+
+
+async def test_work_of_another_node(node: Open, puppets: Puppets) -> None:
+    """What one node accepts another one runs; all of them show it at once, and who waits is told."""
+    api, other = await node(works=False), await node(works=False)
+    job = await accepted(api, job_of("hold", "a"))
+    assert (await other.get(job.id)).status is Status.PENDING
+    await node()
+    await puppets.begun("a")
+    waiting = [asyncio.create_task(each.wait(job.id, timeout=LONG)) for each in (api, other)]
+    puppets.end("a", 1)
+    assert [(await each).result for each in waiting] == [b"1", b"1"]
+
+
+async def test_cancel_on_another_node(node: Open, puppets: Puppets) -> None:
+    """A cancel reaches a coroutine of another node once, and its clean-up completes."""
+    api, _ = await node(works=False), await node()
+    job = await accepted(api, job_of("tidy", "a"))
+    await puppets.begun("a")
+    assert (await api.cancel(job.id)).status is Status.RUNNING
+    job = await ended(api, job)
+    assert (job.status, job.result, puppets.cancels["a"]) == (Status.CANCELLED, b'"tidied"', 1)
+
+
+async def test_stream_on_another_node(node: Open, puppets: Puppets) -> None:
+    """A stream tells what happens on other nodes, with what coroutines report there."""
+    api, _ = await node(works=False), await node()
+    kinds = []
+    async with aclosing(api.watch(Watch())) as events:
+        assert (await anext(events)).kind is EventKind.POSITION
+        await accepted(api, job_of("talk", "a"))
+        async with asyncio.timeout(LONG):
+            async for event in events:
+                kinds.append(event.kind)
+                if event.kind is EventKind.LOG:
+                    puppets.end("a")
+                if event.kind is EventKind.DONE:
+                    break
+    assert {EventKind.STATUS, EventKind.PROGRESS, EventKind.LOG} <= set(kinds)
+
+
+async def test_limit_of_a_task_in_the_cluster(node: Open, puppets: Puppets) -> None:
+    """Never do more jobs of a task run than it allows, on all nodes together."""
+    api, *_ = await node(works=False), await node(), await node(), await node()
+    jobs = [await accepted(api, job_of("pair", str(number))) for number in range(12)]
+    for number in range(12):
+        puppets.end(str(number))
+    for job in jobs:
+        assert (await ended(api, job)).status is Status.COMPLETED
+    assert puppets.peak["pair"] <= 2
+
+
+async def test_only_known_tasks(node: Open, puppets: Puppets) -> None:
+    """A worker leaves alone what it does not know, and what others know is not unknown."""
+    api, knows = await node(works=False), await node(max_running=1)
+    await node(without=("hold",), unknown_task_after=0.0)
+    first, second = [await accepted(api, job_of("hold", name)) for name in ("a", "b")]
+    await puppets.begun("a")
+    for _ in range(3):
+        puppets.end(str(_))
+        await ended(api, await accepted(api, job_of("pair", str(_))))
+    assert (await api.get(second.id)).status is Status.PENDING
+    assert not knows.health().unknown_tasks
+    puppets.end("a")
+    await ended(api, first)
+    await puppets.begun("b")
+
+
+async def test_lost_worker(url: str, node: Open, puppets: Puppets) -> None:
+    """The jobs of a worker that was taken for dead are others'; its late outcome is refused."""
+    api, lost = await node(works=False), await node()
+    again = await accepted(api, job_of("persistent", "a"))
+    once = await accepted(api, job_of("deaf", "b", timeout=None))
+    for name in "ab":
+        await puppets.begun(name)
+    lost.drain()
+    await node()
+    with psycopg.connect(conninfo(url)) as db:  # as others do when it has been silent
+        db.execute("DELETE FROM workers w WHERE id = (SELECT min(id) FROM workers)")
+        db.execute("DELETE FROM procrastinate_workers w WHERE id NOT IN (SELECT id FROM workers)")
+    for name in "ab":
+        await puppets.begun(name, attempt=2)
+    for name in "ab":
+        puppets.end(name, "too late")
+        puppets.end(name, "in time", attempt=2)
+    for job in (again, once):
+        job = await ended(api, job)
+        assert (job.attempt, job.result) == (2, b'"in time"')
+        assert job.attempts[0].error is not None
+        assert job.attempts[0].error.type is ErrorType.INTERRUPTED
+
+
+async def test_connections_are_cut(url: str, node: Open, puppets: Puppets) -> None:
+    """When every connection is cut, coroutines go on, and their outcomes are written afterwards."""
+    engine = await node()
+    job = await accepted(engine, job_of("hold", "a"))
+    await puppets.begun("a")
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    puppets.end("a", 1)
+    async with asyncio.timeout(LONG):
+        while True:
+            try:
+                job = await engine.wait(job.id, timeout=LONG)
+                break
+            except Exception:
+                await asyncio.sleep(0.01)
+    assert (job.status, job.result, job.attempt) == (Status.COMPLETED, b"1", 1)
+    assert (await ended(engine, await accepted(engine, job_of("echo")))).status is Status.COMPLETED
