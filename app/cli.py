@@ -57,7 +57,11 @@ def awaitd(
 
 
 @cli.command()
-def serve() -> None:
+def serve(
+    worker: Annotated[
+        bool, typer.Option("--worker", help="With a database: run jobs here, too.")
+    ] = False,
+) -> None:
     """Run the server. Its settings are read from the environment: the README lists them."""
     with _start_up_errors():
         # Each import where it is needed: `awaitd health` and a wrong setting need not wait for all.
@@ -67,7 +71,36 @@ def serve() -> None:
         from app.main import create_app
         from app.serving import serve_app
 
-        serve_app(create_app(settings), settings)
+        serve_app(create_app(settings, works=worker), settings)
+
+
+@cli.command()
+def worker() -> None:
+    """Run jobs of the database that AWAITD_DATABASE_URL names, without a server."""
+    with _start_up_errors():
+        from app.settings import load_settings
+
+        settings = load_settings()
+        if settings.database_url is None:
+            _fail("a worker needs AWAITD_DATABASE_URL", EXIT_USAGE)
+        from app.working import run_worker
+
+        run_worker(settings)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the schema of the database up to date that AWAITD_DATABASE_URL names."""
+    with _start_up_errors():
+        from app.settings import load_settings
+
+        settings = load_settings()
+        if settings.database_url is None:
+            _fail("there is nothing to migrate without AWAITD_DATABASE_URL", EXIT_USAGE)
+        from app.working import migrate_database
+
+        for name in migrate_database(settings) or ["nothing: it is up to date"]:
+            typer.echo(f"awaitd: applied {name}", err=True)
 
 
 @cli.command()

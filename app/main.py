@@ -8,6 +8,7 @@ import contextvars
 import sys
 from collections.abc import AsyncIterator
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -78,8 +79,13 @@ def build_registry(settings: Settings) -> TaskRegistry:
     return TaskRegistry.from_modules(load_modules(settings.tasks))
 
 
-def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
-    """The engine that the settings ask for, not opened yet."""
+def build_engine(settings: Settings, registry: TaskRegistry, *, works: bool = False) -> Engine:
+    """The engine that the settings ask for, not opened yet; one without a database always works.
+
+    `works` says whether this process runs jobs of the database, too. Raises `StartUpError`.
+    """
+    if settings.database_url is not None:
+        return _postgres_engine(settings, registry, works=works)
     config = EmbeddedConfig(
         folder=settings.data_dir,
         max_running=settings.max_running,
@@ -97,6 +103,41 @@ def build_engine(settings: Settings, registry: TaskRegistry) -> Engine:
         context=_job_context(settings),
     )
     return EmbeddedEngine(registry, config)
+
+
+def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool) -> Engine:
+    assert settings.database_url is not None
+    require_postgres()
+    # Only who asks for a database needs its libraries.
+    from app.engines.postgres import PostgresEngine
+    from app.engines.postgres.config import PostgresConfig
+
+    config = PostgresConfig(
+        url=settings.database_url.get_secret_value(),
+        works=works,
+        max_running=settings.max_running,
+        max_pending=settings.max_pending,
+        max_running_of_owner=settings.owner_max_running,
+        max_pending_of_owner=settings.owner_max_pending,
+        retention=settings.retention,
+        max_result_size=settings.max_result_size,
+        exception_text=settings.exception_text,
+        shutdown_grace=settings.shutdown_grace,
+        cancel_grace=settings.cancel_grace,
+        stall_after=settings.stall_after,
+        unknown_task_after=settings.unknown_task_after,
+        context=_job_context(settings),
+    )
+    return PostgresEngine(registry, config)
+
+
+def require_postgres() -> None:
+    """Raise `StartUpError` when the libraries that a database needs are not installed."""
+    if missing := [
+        name for name in ("psycopg", "psycopg_pool", "procrastinate") if not find_spec(name)
+    ]:
+        text = f"AWAITD_DATABASE_URL needs {', '.join(missing)}: install awaitd[postgres]"
+        raise StartUpError(text)
 
 
 def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
@@ -135,11 +176,11 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
     return app
 
 
-def create_app(settings: Settings | None = None) -> Service:
+def create_app(settings: Settings | None = None, *, works: bool = False) -> Service:
     """The service that the settings ask for; raises `BadSettings` or `StartUpError`."""
     settings = settings or load_settings()
     registry = build_registry(settings)
-    return build_app(settings, registry, build_engine(settings, registry))
+    return build_app(settings, registry, build_engine(settings, registry, works=works))
 
 
 def _limits(settings: Settings) -> ApiLimits:

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     """How many jobs of one owner run at once; further ones wait."""
     owner_max_pending: Count | None = None
     """How many jobs of one owner may wait; then its submissions get 429."""
+    database_url: SecretStr | None = None
+    """A connection string of PostgreSQL, which then keeps the jobs instead of the journal."""
+    stall_after: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 30
+    """How long a worker is silent before its jobs are others'."""
     retention: Seconds = 86_400
     """How long a finished job is kept after its end."""
     max_body_size: Bytes = 1 << 20

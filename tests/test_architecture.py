@@ -37,6 +37,7 @@ FLOORS: Final = {
     "app/main.py": 3,
     "app/protocol.py": 3,
     "app/serving.py": 3,
+    "app/working.py": 3,
 }
 """The floor of each file, by its own path or its folder's."""
 
@@ -55,7 +56,10 @@ ONLY_IN: Final = {
     "httpcore": "app/outbound.py",
     "httptools": "app/protocol.py",
     "httpx": "app/outbound.py app/tasks/",
+    "procrastinate": "app/engines/postgres/",
     "prometheus_client": "app/telemetry.py",
+    "psycopg": "app/engines/postgres/",
+    "psycopg_pool": "app/engines/postgres/",
     "tests": "tests/",
     "typer": "app/cli.py app/key_commands.py",
     "uvicorn": "app/cycle.py app/protocol.py app/serving.py",

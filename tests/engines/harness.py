@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+import pytest
+
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig
 from app.jobs.engine import Engine
@@ -29,6 +31,7 @@ def embedded(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
 
 def postgres(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
     """The distributed engine with its worker, on a database that stands for the folder."""
+    pytest.importorskip("psycopg", reason="needs the libraries of PostgreSQL")
     from app.engines.postgres.config import PostgresConfig
     from app.engines.postgres.engine import PostgresEngine
     from tests.support.postgres import database_of

@@ -15,6 +15,7 @@ import pytest
 from app.engines.postgres.migrations import migrate
 
 _TEMPLATE: Final = "awaitd_template"
+_databases: dict[Path, str] = {}
 
 
 @cache
@@ -46,10 +47,13 @@ def new_database(*, migrated: bool = True) -> str:
     return url_of(name)
 
 
-@cache
 def database_of(folder: Path) -> str:
-    """The connection string of a database for a test's folder, the same one again and again."""
-    return new_database()
+    """The connection string of a database that lives as long as the folder that it stands for."""
+    for gone in [known for known in _databases if not known.parent.exists()]:
+        drop_database(_databases.pop(gone))
+    if folder not in _databases:
+        _databases[folder] = new_database()
+    return _databases[folder]
 
 
 def drop_database(url: str) -> None:

@@ -66,6 +66,8 @@ class Housekeeping:
         self._tables = tables
         self._writer = writer
         self._config = config
+        self._every = min(config.housekeeping_every, config.stall_after / 6)
+        self._stale_after = config.stall_after - self._every  # so that it is seen in time
         self._limits = limits
         self._retention = round(config.retention * 1000)
         self._changed = changed
@@ -113,7 +115,7 @@ class Housekeeping:
 
     async def _rest(self) -> None:
         """Sleep, and note by how much the event loop was late to wake us."""
-        loop, pause = asyncio.get_running_loop(), self._config.housekeeping_every
+        loop, pause = asyncio.get_running_loop(), self._every
         due = loop.time() + pause
         await asyncio.sleep(pause)
         self.loop_lag = round(max(0.0, loop.time() - due), 4)
@@ -139,7 +141,7 @@ class Housekeeping:
         """Apply the crash rule to the attempts of workers that are gone or silent."""
         now = asyncio.get_running_loop().time()
         reachable = now - (now if self._reachable_since is None else self._reachable_since)
-        stale = (reachable, self._config.stall_after)
+        stale = (reachable, self._stale_after)
         rows = await self._tables.rows(_CRASHED, stale)
         for job in (job_of(row, self._retention) for row in rows):
             outcome = crashed(job, self._registry.get(job.task), self._limits)

@@ -61,7 +61,7 @@ class Listener:
             except (psycopg.Error, OSError, TimeoutError) as error:
                 if self.error is None:
                     log.warning("the database cannot be heard: %s", error)
-                self.error = f"the database cannot be reached ({str(error).strip()})"
+                self.error = f"the database cannot be reached ({type(error).__name__})"
                 await self._disconnect()
                 await asyncio.sleep(_AGAIN)
 

@@ -221,9 +221,11 @@ class Tables:
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """What callers are told when PostgreSQL does not answer, or says no."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return StoreUnavailable(f"the database cannot be used ({text})")
+    """What callers are told when PostgreSQL does not answer, or says no.
+
+    What it says itself is for the log: it names hosts and users.
+    """
+    return StoreUnavailable(f"the database cannot be used ({type(error).__name__})")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ Open: TypeAlias = Callable[..., Any]
 
 @pytest.fixture
 async def node(url: str, puppets: Puppets) -> AsyncIterator[Open]:
-    """Opens nodes on one database: `await node(works=False)`."""
+    """Opens nodes on one database, with the options of `PostgresConfig`."""
     async with AsyncExitStack() as stack:
 
         async def open_node(*, without: tuple[str, ...] = (), **options: Any) -> PostgresEngine:
@@ -35,7 +35,7 @@ async def node(url: str, puppets: Puppets) -> AsyncIterator[Open]:
 
 
 async def test_work_of_another_node(node: Open, puppets: Puppets) -> None:
-    """What one node accepts another one runs; all of them show it at once, and who waits is told."""
+    """What one node accepts another one runs; all show it at once, and who waits is told."""
     api, other = await node(works=False), await node(works=False)
     job = await accepted(api, job_of("hold", "a"))
     assert (await other.get(job.id)).status is Status.PENDING

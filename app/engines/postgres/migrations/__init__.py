@@ -24,9 +24,14 @@ _APPLIED: Final = "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)
 def migrate(url: str) -> list[str]:
     """Bring the schema up to date; gives the names of what was applied.
 
-    Raises `StartUpError` for a schema that a newer awaitd has made.
+    Raises `StartUpError` for a schema that a newer awaitd has made, and without a database.
     """
-    with psycopg.connect(url) as db:
+    try:
+        connection = psycopg.connect(url)
+    except psycopg.OperationalError as error:
+        text = str(error).strip().splitlines()[0]
+        raise StartUpError(f"the database cannot be reached: {text}") from error
+    with connection as db:
         db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
         db.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(SCHEMA)))

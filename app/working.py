@@ -1,0 +1,37 @@
+"""A worker process: it runs jobs of a database, and serves nothing."""
+
+import asyncio
+
+from app.main import build_engine, build_registry, require_postgres
+from app.settings import Settings
+from app.shutdown import SIGNALS, SLACK, Deadline
+from app.telemetry import configure_logging
+
+
+def run_worker(settings: Settings) -> None:
+    """Run jobs until SIGTERM or SIGINT; raises `StartUpError`."""
+    configure_logging(exception_text=settings.exception_text)
+    asyncio.run(_work(settings))
+
+
+def migrate_database(settings: Settings) -> list[str]:
+    """Bring the schema up to date; gives the names of what was applied. Raises `StartUpError`."""
+    assert settings.database_url is not None
+    require_postgres()
+    from app.engines.postgres.migrations import migrate
+
+    return migrate(settings.database_url.get_secret_value())
+
+
+async def _work(settings: Settings) -> None:
+    registry = build_registry(settings)
+    engine = build_engine(settings, registry, works=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal in SIGNALS:
+        loop.add_signal_handler(signal, stop.set)
+    with Deadline(settings.shutdown_grace + settings.cancel_grace + SLACK) as deadline:
+        async with engine:
+            await stop.wait()
+            deadline.start()
+            engine.drain()
