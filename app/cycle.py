@@ -5,9 +5,10 @@ names are known from answers before, the values are looked at together, and ther
 """
 
 import asyncio
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, cast
 
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -18,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from app.api.errors import refusal
+from app.api.problems import Problem
 from app.api.replies import Fields
 
 LINGER: Final = 1.0
@@ -52,9 +55,17 @@ class Cycle(RequestResponseCycle):
         await super().send(message)
 
     async def send_500_response(self) -> None:
-        """Answer for an app that failed; after a beginning or without a taker, end instead."""
+        """Answer for an app that failed or was cut off; after a beginning or without a taker, end.
+
+        Only the end of the server cuts a request off.
+        """
         if self._start is not None or self.flow.write_paused:
             self.transport.close()
+        elif isinstance(sys.exception(), asyncio.CancelledError):
+            detail, headers = "the server ended before it could answer", {"Retry-After": "1"}
+            problem = Problem("shutting-down", detail, headers=headers)
+            app: Any = refusal(problem, cast(Any, self.scope))
+            await app(self.scope, self.receive, self.send)
         else:
             await super().send_500_response()
 

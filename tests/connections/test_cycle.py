@@ -1,6 +1,7 @@
 """What goes out on a connection, against what uvicorn sends."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any, Final
@@ -38,9 +39,21 @@ async def sent_by(
     kind: type[RequestResponseCycle], method: str, keep_alive: bool, messages: Sequence[Any]
 ) -> Any:
     """What a cycle sends for an app that sends these messages; how it leaves the connection."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    return await answer_of(kind, app, {"method": method}, keep_alive)
+
+
+async def answer_of(
+    kind: type[RequestResponseCycle], app: Any, scope: Any, keep_alive: bool
+) -> Any:
+    """What a cycle sends for an app, and how it leaves the connection."""
     wire, completed = Wire(), []
     cycle = kind(
-        scope={"method": method},  # type: ignore[typeddict-item]
+        scope=scope,
         transport=wire,
         flow=FlowControl(wire),
         logger=logging.getLogger("nobody"),
@@ -52,11 +65,6 @@ async def sent_by(
         keep_alive=keep_alive,
         on_response=lambda: completed.append(True),
     )
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        for message in messages:
-            await send(message)
-
     await cycle.run_asgi(app)
     return wire.sent, wire.closed, completed, cycle.response_complete
 
@@ -126,3 +134,17 @@ async def test_an_answer_is_one_write() -> None:
     assert (body, completed) == (b"{}", [True])
     lines = [b"HTTP/1.1 202 Accepted", *(b": ".join(field) for field in (DATE, *reply.raw_headers))]
     assert head.split(b"\r\n") == lines
+
+
+async def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so() -> None:
+    """It gets a problem like any other, and may be sent again elsewhere."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    scope = {"type": "http", "method": "GET", "path": "/jobs", "headers": []}
+    sent, *_ = await answer_of(Cycle, app, scope, True)
+    head, _, body = sent.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1" in head.lower()
+    assert json.loads(body)["type"].endswith("shutting-down")
