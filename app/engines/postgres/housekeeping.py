@@ -1,6 +1,7 @@
 """What every process does now and then for the cluster: whoever comes first does it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -31,6 +32,15 @@ _BURY: Final = (
     f"DELETE FROM procrastinate_workers w WHERE {_STALE} "
     "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 1 AND j.worker = w.id)"
 )
+_UNFREEZE: Final = (
+    "WITH frozen AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
+    "WHERE datname = current_database() AND usename = current_user "
+    "AND application_name = current_setting('application_name') "
+    "AND wait_event_type = 'Client' AND xact_start < now() - %s * interval '1 second') "
+    "SELECT pid FROM frozen WHERE pg_terminate_backend(pid)"
+)
+"""Whoever froze within a transaction holds what all others wait for."""
+
 _LATE: Final = (
     f"SELECT {SUMMARY} FROM (SELECT id FROM jobs WHERE status = 0 AND attempt = 0 "
     "AND start_by < %s LIMIT 100) AS late, fail(late.id, %s, %s) AS j"
@@ -71,7 +81,7 @@ class Housekeeping:
         self._limits = limits
         self._retention = round(config.retention * 1000)
         self._changed = changed
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._reachable_since: float | None = None
         self._reconciled_at = float("-inf")
         self.loop_lag = 0.0
@@ -90,13 +100,17 @@ class Housekeeping:
         self._reachable_since = asyncio.get_running_loop().time()
         await self._meet()
         await self._reap()
-        self._task = asyncio.create_task(self._run(), name="awaitd-housekeeper")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="awaitd-housekeeper"),
+            asyncio.create_task(self._unfreeze(), name="awaitd-unfreezer"),
+        ]
 
     async def stop(self) -> None:
         """End with what is being done."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def unknown_tasks(self) -> dict[str, int]:
         """The pending jobs whose task nobody knows, by task."""
@@ -112,6 +126,14 @@ class Housekeeping:
                 self._reachable_since = None
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the house was not kept")
+
+    async def _unfreeze(self) -> None:
+        """End the sessions of processes that froze: all changes may be waiting for one of them."""
+        while True:
+            await asyncio.sleep(self._every)
+            with contextlib.suppress(StoreUnavailable):
+                for (pid,) in await self._tables.rows(_UNFREEZE, (self._stale_after,)):
+                    log.warning("session %d froze within a transaction: it was ended", pid)
 
     async def _rest(self) -> None:
         """Sleep, and note by how much the event loop was late to wake us."""

@@ -159,3 +159,16 @@ async def test_connections_are_cut(url: str, node: Open, puppets: Puppets) -> No
                 await asyncio.sleep(0.01)
     assert (job.status, job.result, job.attempt) == (Status.COMPLETED, b"1", 1)
     assert (await ended(engine, await accepted(engine, job_of("echo")))).status is Status.COMPLETED
+
+
+async def test_frozen_within_a_transaction(node: Open, url: str, puppets: Puppets) -> None:
+    """What a process holds that has frozen within a transaction is taken from it."""
+    api = await node(stall_after=1.0)
+    job = await accepted(api, job_of("hold", "a"))
+    await puppets.begun("a")
+    async with await psycopg.AsyncConnection.connect(conninfo(url)) as frozen:
+        await frozen.execute("SELECT FROM jobs FOR UPDATE")
+        assert (await api.cancel(job.id)).cancel_requested_at is not None
+        with pytest.raises(psycopg.OperationalError):
+            await frozen.execute("SELECT 1")
+    assert (await ended(api, job)).status is Status.CANCELLED
