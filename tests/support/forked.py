@@ -1,4 +1,4 @@
-"""Servers that start at once: forked from a process that has loaded the service already."""
+"""Processes that start at once: forked from one that has loaded the service already."""
 
 import multiprocessing
 import os
@@ -15,37 +15,34 @@ START_WITHIN = 20.0
 END_WITHIN = 20.0
 
 
-class ForkedServer:
-    """One `awaitd serve`, which is killed at the end of `with`."""
+class Forked:
+    """One process of awaitd, which is killed at the end of `with`."""
+
+    command = "worker"
+    """What it is told to do."""
 
     _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(["app.main", "app.serving", "app.cli", "app.tasks"])
+    _context.set_forkserver_preload(
+        ["app.main", "app.serving", "app.cli", "app.tasks", "app.working", "app.engines.postgres"]
+    )
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, log: str = "server.log", **settings: str) -> None:
         self._receiver, sender = self._context.Pipe(duplex=False)
-        self._log = folder / "server.log"
+        self._log = folder / log
         settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
         self._process = self._context.Process(
-            target=_serve, args=(sender, folder, environment(**settings)), daemon=True
+            target=_run,
+            args=(self.command, sender, self._log, environment(**settings)),
+            daemon=True,
         )
-        self.url = ""
 
     def start(self) -> Self:
-        """Begin to start it; it listens only when `wait_until_ready` has returned."""
+        """Begin to start it."""
         self._process.start()
         return self
 
-    def wait_until_ready(self) -> None:
-        """Return once it listens; raises `AssertionError` with its log when it does not."""
-        assert self._receiver.poll(START_WITHIN), "it did not start in time"
-        try:
-            self.url = self._receiver.recv()
-        except EOFError as error:
-            raise AssertionError(f"it did not start: {self._log.read_text()}") from error
-
     def __enter__(self) -> Self:
-        self.start().wait_until_ready()
-        return self
+        return self.start()
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.kill()
@@ -64,14 +61,37 @@ class ForkedServer:
         self._process.join()
         self._receiver.close()
 
-    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to end, as a service manager would; `wait` says when it has."""
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
         os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end, as a service manager would; `wait` says when it has."""
+        self.send(signal.SIGTERM)
 
     def wait(self) -> int | None:
         """Wait until it has ended; returns the exit code, None if it has not."""
         self._process.join(END_WITHIN)
         return self._process.exitcode
+
+
+class ForkedServer(Forked):
+    """One `awaitd serve`; it listens only when `wait_until_ready` has returned."""
+
+    command = "serve"
+    url = ""
+
+    def wait_until_ready(self) -> None:
+        """Return once it listens; raises `AssertionError` with its log when it does not."""
+        assert self._receiver.poll(START_WITHIN), "it did not start in time"
+        try:
+            self.url = self._receiver.recv()
+        except EOFError as error:
+            raise AssertionError(f"it did not start: {self._log.read_text()}") from error
+
+    def __enter__(self) -> Self:
+        self.start().wait_until_ready()
+        return self
 
 
 class _Announcement:
@@ -88,14 +108,14 @@ class _Announcement:
     def flush(self) -> None: ...
 
 
-def _serve(sender: Connection, folder: Path, environ: dict[str, str]) -> None:
+def _run(command: str, sender: Connection, log: Path, environ: dict[str, str]) -> None:
     from app.cli import main
 
     warnings.simplefilter("error")
-    os.chdir(folder)
+    os.chdir(log.parent)
     os.environ.clear()
     os.environ.update(environ)
-    sys.argv = ["awaitd", "serve"]
+    sys.argv = ["awaitd", command]
     sys.stdout = _Announcement(sender)
-    sys.stderr = (folder / "server.log").open("a")
+    sys.stderr = log.open("a")
     main()

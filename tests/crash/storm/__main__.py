@@ -11,6 +11,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from tests.crash.chaos.chaos import Chaos
 from tests.crash.storm.load import Load
 from tests.crash.storm.races import Races
 from tests.crash.storm.storm import Storm
@@ -28,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         races = Races(folder, seed)
         load, wrong = races.load, asyncio.run(races.run(options.count or 3000))
         _say_races(races)
+    elif options.cluster:
+        chaos = Chaos(folder, seed)
+        load, wrong = chaos.load, asyncio.run(chaos.run(options.count or 10))
+        _say("stops", chaos.stops)
+        _say_load(load)
     else:
         storm = Storm(folder, seed)
         running = storm.run(options.count or 200, execute_every=EXECUTE_EVERY)
@@ -45,9 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/storm", description=__doc__)
-    parser.add_argument("count", nargs="?", type=int, help="of kills (200) or cancels (3000)")
+    parser.add_argument(
+        "count", nargs="?", type=int, help="of kills (200), cancels (3000) or rounds (10)"
+    )
     parser.add_argument("seed", nargs="?", type=int, help="of all that is random")
     parser.add_argument("--cancels", action="store_true", help="race cancels instead")
+    parser.add_argument(
+        "--cluster", action="store_true", help="kill, freeze and end workers instead"
+    )
     return parser.parse_args(arguments)
 
 

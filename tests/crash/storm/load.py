@@ -1,6 +1,7 @@
 """What the clients of a storm do: a seeded mix of submissions, cancels and readings."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final, Literal
 
@@ -14,19 +15,24 @@ ACTS: Final[Mapping[Act, int]] = {"submit": 50, "cancel": 20, "read": 15, "list"
 TASKS: Final = {"once": 4, "again": 3, "later": 2, "narrow": 1}
 WORK: Final = (0.0, 0.001, 0.01, 0.05, 0.2)
 CLEAN_UP: Final = (0.0, 0.0, 0.01, 0.1)
+PATIENCE: Final = 20
+"""Seconds in which each job has to end, once nothing kills a server any more."""
 WHEN_CANCELLED: Final = ("raise", "raise", "return", "fail", "go on")
 
 
 class Load:
     """The jobs and keys of a storm, and what was seen of them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, work: Sequence[float] = WORK) -> None:
         self.random = Random(seed)
+        self._work = work
         self.history = History()
         self.jobs: dict[str, Job] = {}
         """Each job as it was last seen."""
         self.sent: dict[str, Body] = {}
         """What was sent with each key, acknowledged or not."""
+        self.may_be_refused = False
+        """Whether a reading may be answered 503."""
         self._number = 0
 
     @property
@@ -39,7 +45,7 @@ class Load:
         random, self._number = self.random, self._number + 1
         (task,) = random.choices(tuple(TASKS), tuple(TASKS.values()))
         plan = {
-            "work": random.choice(WORK[:3] if task == "narrow" else WORK),
+            "work": random.choice(self._work[:3] if task == "narrow" else self._work),
             "failures": random.choice((0, 0, 0, 1, 2, 9)),
             "clean_up": random.choice(CLEAN_UP),
             "when_cancelled": random.choice(WHEN_CANCELLED),
@@ -78,10 +84,14 @@ class Load:
         """Act at random until the server is gone."""
         try:
             while True:
-                (act,) = self.random.choices(tuple(ACTS), tuple(ACTS.values()))
-                await self.act(wire, act)
+                await self.act_at_random(wire)
         except Gone:
             await wire.close()
+
+    async def act_at_random(self, wire: Wire) -> None:
+        """Do one thing of any kind."""
+        (act,) = self.random.choices(tuple(ACTS), tuple(ACTS.values()))
+        await self.act(wire, act)
 
     async def act(self, wire: Wire, act: Act) -> None:
         """Do one thing."""
@@ -115,7 +125,7 @@ class Load:
     async def read(self, wire: Wire, job_id: str, how: How = "read", wait: int = 0) -> None:
         """Read a job, which has to be there."""
         answer = await wire.ask("GET", f"/jobs/{job_id}", Prefer=f"wait={wait}")
-        if answer.status != 200:
+        if answer.status != 200 and not (answer.status == 503 and self.may_be_refused):
             self.history.missing.append(Missing(job_id, answer.at, answer.status))
         self.saw(answer, how)
 
@@ -132,10 +142,32 @@ class Load:
 
     async def _list(self, wire: Wire, path: str) -> Answer:
         answer = await wire.ask("GET", path)
+        if answer.status == 503 and self.may_be_refused:
+            return answer
         for job in answer.json["items"]:
             self.jobs.setdefault(job["id"], job)
             self.history.sights.append(Sight(answer.asked, answer.at, "list", job))
         return answer
+
+    async def end_all(self, url: str, connections: int) -> None:
+        """Find every key and job again, wait for all to end, and read them for the last time."""
+        self.may_be_refused = False
+        async with Wire(url) as wire:
+            for key, body in self.sent.items():
+                await self.submit(wire, key, body, "replay")
+            await self.list_all(wire)
+        await self._read_all(url, connections, "read", PATIENCE)
+        await self._read_all(url, connections, "last", 0)
+
+    async def _read_all(self, url: str, connections: int, how: How, wait: int) -> None:
+        job_ids = iter(list(self.jobs))
+
+        async def read_some() -> None:
+            async with Wire(url) as wire:
+                for job_id in job_ids:
+                    await self.read(wire, job_id, how, wait)
+
+        await asyncio.gather(*(read_some() for _ in range(connections)))
 
     def patience(self) -> str:
         """How long a request waits for the end of its job: few do."""

@@ -4,20 +4,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tests.crash.storm.history import History, Life, Sight, seconds_of
 
 LASTING: Final = ("task", "labels", "priority", "max_attempts", "timeout", "created_at")
 
 
-def violations(history: History) -> list[str]:
-    """What is wrong; each says the rule, the job and what was seen."""
+Rule: TypeAlias = Callable[[Life], Iterator[str]]
+
+
+def violations(history: History, rules: Iterable[Rule] | None = None) -> list[str]:
+    """What is wrong by these rules, or by those of one server: rule, job, and what was seen."""
     lives = history.lives()
     found = [
         f"{rule.__name__.replace('_', ' ')}: {life.job_id}: {text}"
         for life in lives
-        for rule in RULES
+        for rule in (RULES if rules is None else rules)
         for text in rule(life)
     ]
     return found + list(one_job_for_a_key(history.sights)) + list(no_strangers(history, lives))
@@ -209,7 +212,7 @@ def one_cancelled_error(life: Life) -> Iterator[str]:
             yield f"the coroutine of attempt {number} was never told"
 
 
-RULES: Final[list[Callable[[Life], Iterator[str]]]] = [
+RULES: Final[list[Rule]] = [
     found_again,
     found_as_it_was,
     as_submitted,

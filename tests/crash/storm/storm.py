@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from tests.crash.storm.history import How, Stop, read_evidence
+from tests.crash.storm.history import Stop, read_evidence
 from tests.crash.storm.load import Body, Load
 from tests.crash.storm.rules import violations
 from tests.crash.storm.sniper import Shot, Sniper
@@ -27,9 +27,6 @@ SETTINGS: Final = {
     "AWAITD_SHUTDOWN_GRACE": "0.2",
     "AWAITD_CANCEL_GRACE": "0.2",
 }
-
-PATIENCE: Final = 20
-"""Seconds in which each job has to end, once nothing kills the server any more."""
 
 
 class Storm:
@@ -75,7 +72,7 @@ class Storm:
         """Let a last server end all jobs; gives what was wrong from the beginning on."""
         with self.server() as server:
             await self.ready(server)
-            await self._end_all(server)
+            await self.load.end_all(server.url, CLIENTS)
         self.load.history.lines += read_evidence(self.folder / "evidence")
         return violations(self.load.history)
 
@@ -211,22 +208,3 @@ class Storm:
         self.restarts["executed"].append(time.monotonic() - began)
         with self._stop("in a process of its own"):
             server.kill()
-
-    async def _end_all(self, server: ForkedServer) -> None:
-        """Find every key and job again, wait for all to end, and read them for the last time."""
-        async with Wire(server.url) as wire:
-            for key, body in self.load.sent.items():
-                await self.load.submit(wire, key, body, "replay")
-            await self.load.list_all(wire)
-        await self._read_all(server, "read", PATIENCE)
-        await self._read_all(server, "last", 0)
-
-    async def _read_all(self, server: ForkedServer, how: How, wait: int) -> None:
-        job_ids = iter(list(self.load.jobs))
-
-        async def read_some() -> None:
-            async with Wire(server.url) as wire:
-                for job_id in job_ids:
-                    await self.load.read(wire, job_id, how, wait)
-
-        await asyncio.gather(*(read_some() for _ in range(CLIENTS)))

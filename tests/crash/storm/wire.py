@@ -91,4 +91,5 @@ class Wire:
         writer.write(request_bytes(method, path, body, **headers))
         status, fields = head_of(await reader.readuntil(b"\r\n\r\n"))
         content = await reader.readexactly(int(fields.get("content-length", 0)))
+        assert status < 500 or status == 503, f"{method} {path}: {status} {content!r}"
         return Answer(asked, time.monotonic_ns(), status, fields, content)
