@@ -10,9 +10,11 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
-from app.engines.postgres.connections import conninfo
+from app.engines.postgres.connections import connect, conninfo
+from app.engines.postgres.worker import FINISH, finish_values
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType
+from app.jobs.runner import Outcome, Step
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
@@ -172,3 +174,17 @@ async def test_frozen_within_a_transaction(node: Open, url: str, puppets: Puppet
         with pytest.raises(psycopg.OperationalError):
             await frozen.execute("SELECT 1")
     assert (await ended(api, job)).status is Status.CANCELLED
+
+
+async def test_late_outcome(node: Open, url: str, puppets: Puppets) -> None:
+    """The outcome of an attempt that others have taken for dead changes nothing any more."""
+    api = await node()
+    job = await accepted(api, job_of("talk_again", "a"))
+    await puppets.begun("a")
+    puppets.fail("a", ValueError())
+    await puppets.begun("a", attempt=2)
+    late = finish_values(job.id, 1, 0, Outcome(step=Step.COMPLETE, returned=b"1"))
+    async with await connect(url) as db:
+        assert not await (await db.execute(FINISH.encode(), late)).fetchall()
+    puppets.end("a", 2, attempt=2)
+    assert (await ended(api, job)).result == b"2"
