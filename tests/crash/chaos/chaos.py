@@ -21,8 +21,8 @@ CLIENTS: Final = 6
 PAUSE: Final = 0.15
 """Seconds that a client rests at most between two requests."""
 
-WORK: Final = (0.0, 0.02, 0.2, 1.0, 2.0)
-"""Seconds that a coroutine takes: long enough to be hit."""
+WORK: Final = (0.02, 0.2, 1.0, 0.0, 2.0)
+"""Seconds that a coroutine takes, long enough to be hit; those of `narrow` the first three."""
 
 BETWEEN: Final = 30
 """Answers between two events."""

@@ -14,8 +14,8 @@ from app.engines.postgres.connections import connect, conninfo
 from app.engines.postgres.worker import FINISH, finish_values
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType
-from app.jobs.runner import Outcome, Step
-from app.scheduler import Status
+from app.jobs.runner import Outcome
+from app.scheduler import Status, Step
 from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
 
