@@ -153,7 +153,7 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
             except BadKeys as error:
                 raise StartUpError(str(error)) from error
             # Before the engine opens: it starts jobs, which a start that fails would cut off.
-            app.state.api.fingerprint_key = fingerprint_key(settings.data_dir)
+            app.state.api.fingerprint_key = await _fingerprint_key(settings)
             async with engine, draining_on_signals(engine, grace, deadline):
                 if engine.health().has_owners:  # as in a backup that came without its keys
                     keys.require()
@@ -181,6 +181,15 @@ def create_app(settings: Settings | None = None, *, works: bool = False) -> Serv
     settings = settings or load_settings()
     registry = build_registry(settings)
     return build_app(settings, registry, build_engine(settings, registry, works=works))
+
+
+async def _fingerprint_key(settings: Settings) -> bytes:
+    """The key that all processes share which serve the same jobs."""
+    if settings.database_url is None:
+        return fingerprint_key(settings.data_dir)
+    from app.engines.postgres.connections import open_schema
+
+    return await open_schema(settings.database_url.get_secret_value())
 
 
 def _limits(settings: Settings) -> ApiLimits:

@@ -35,11 +35,16 @@ async def connect(url: str) -> Async:
     return await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
 
 
-async def check_schema(url: str) -> None:
-    """Raise `StartUpError` unless the database is there, with a schema that is up to date."""
+async def open_schema(url: str) -> bytes:
+    """The key of fingerprints, which all nodes share.
+
+    Raises `StartUpError` unless the database is there, with a schema that is up to date.
+    """
     try:
         async with await connect(url) as db:
             await _check(db)
+            rows = await (await db.execute("SELECT key FROM fingerprint_key")).fetchall()
+            return bytes(rows[0][0])
     except psycopg.OperationalError as error:
         text = str(error).strip().splitlines()[0]
         raise StartUpError(f"the database cannot be reached: {text}") from error

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, Self
 from uuid import UUID
 
 from app.engines.postgres.config import PostgresConfig
-from app.engines.postgres.connections import check_schema
+from app.engines.postgres.connections import open_schema
 from app.engines.postgres.heartbeat import Heartbeat
 from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.listener import DISPATCHED, JOBS, REMOVED, REPORTS, Listener
@@ -76,7 +76,7 @@ class PostgresEngine:
 
     async def __aenter__(self) -> Self:
         """Connect, learn what there is, start to work. Raises `StartUpError`."""
-        await check_schema(self._config.url)
+        await open_schema(self._config.url)
         await self._tables.open()
         await self._listener.open()
         await self._reading.start()

@@ -78,6 +78,12 @@ CREATE TABLE marks (
 );
 INSERT INTO marks VALUES ('00000000-0000-0000-0000-000000000000', 0);
 
+-- The key of the fingerprints by which repeated submissions are known, on every node.
+CREATE TABLE fingerprint_key (
+    key bytea NOT NULL
+);
+INSERT INTO fingerprint_key VALUES (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+
 -- The workers that live: what beside its heartbeat is known of each.
 CREATE TABLE workers (
     id bigint PRIMARY KEY REFERENCES procrastinate_workers ON DELETE CASCADE,

@@ -17,7 +17,9 @@ from app.jobs.errors import StartUpError
 SCHEMA: Final = "awaitd"
 """The PostgreSQL schema that holds all that is ours."""
 
-_LOCK: Final = 0x61776169746400
+LOCK: Final = 0x61776169746400
+"""The advisory lock that whoever changes the schema holds."""
+
 _APPLIED: Final = "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)"
 
 
@@ -32,7 +34,7 @@ def migrate(url: str) -> list[str]:
         text = str(error).strip().splitlines()[0]
         raise StartUpError(f"the database cannot be reached: {text}") from error
     with connection as db:
-        db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
         db.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(SCHEMA)))
         db.execute(_APPLIED)
