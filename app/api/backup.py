@@ -35,6 +35,7 @@ _CHUNK: Final = 1 << 18
         "invalid-parameter",
         "too-many-waiters",
         "store-unavailable",
+        "no-backup",
     ),
 )
 async def get_backup(request: Request) -> Response:

@@ -170,6 +170,7 @@ _RETRIED: Final = {"job-not-finished", "queue-full", "rate-limited", "shutting-d
     "store-full",
     "store-unavailable",
     "too-many-waiters",
+    "worker-silent",
 }
 """The problems that come with `Retry-After`."""
 

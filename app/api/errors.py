@@ -18,6 +18,7 @@ from app.jobs.errors import (
     JobNotFound,
     JobsError,
     KeyReused,
+    NoBackup,
     QueueFull,
     ServiceError,
     ShuttingDown,
@@ -25,6 +26,7 @@ from app.jobs.errors import (
     StoreUnavailable,
     UnknownTask,
     VersionMismatch,
+    WorkerSilent,
 )
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def _no_members(_: Any) -> dict[str, Any]:
     return {}
 
 
-def _job(error: KeyReused | VersionMismatch) -> dict[str, Any]:
+def _job(error: KeyReused | VersionMismatch | WorkerSilent) -> dict[str, Any]:
     return {"job_id": error.job_id}
 
 
@@ -56,6 +58,8 @@ _TABLE: Final[dict[type[JobsError], tuple[str, Callable[[Any], dict[str, Any]]]]
     StoreFull: ("store-full", lambda error: {"size": error.size, "limit": error.limit}),
     ShuttingDown: ("shutting-down", _no_members),
     StoreUnavailable: ("store-unavailable", _no_members),
+    NoBackup: ("no-backup", _no_members),
+    WorkerSilent: ("worker-silent", _job),
 }
 
 

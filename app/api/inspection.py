@@ -27,6 +27,7 @@ router = APIRouter(tags=["jobs"])
         "job-not-running",
         "job-not-found",
         "job-expired",
+        "worker-silent",
     ),
 )
 async def get_stack(job_id: describe.JobId, request: Request) -> Response:
@@ -56,7 +57,7 @@ async def get_logs(job_id: describe.JobId, request: Request) -> Response:
     """The last lines that the coroutine wrote with `job.log`, over all its attempts."""
     job = await job_in_path(request, job_id)
     require_known_query(request)
-    seen = await state_of(request).engine.inspect(job.id)
+    seen = await state_of(request).engine.inspect(job.id, frames=False)
     items = [
         {"time": rfc3339(line.time), "message": line.message, "attempt": line.attempt}
         for line in seen.lines

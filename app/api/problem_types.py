@@ -223,10 +223,28 @@ _TABLE: Final = (
         "store-unavailable",
         503,
         "The store cannot be written",
-        "The disk is full or failing, or the journal is damaged. What was asked for was not "
-        "acknowledged.",
+        "The disk is full or failing, the journal is damaged, or the database is away. What was "
+        "asked for was not acknowledged.",
         "Try again after `Retry-After`, with the same `Idempotency-Key`.",
         "the journal cannot be written (FullError: database or disk is full)",
+    ),
+    ProblemType(
+        "worker-silent",
+        503,
+        "The worker does not answer",
+        "The worker that runs the job has not said within 2 s where it awaits.",
+        "Ask again after `Retry-After`; a coroutine may block its event loop, which its log says.",
+        "the worker that runs job 0199d2a0-7b1c-7000-8f3e-2a41c07de512 has not answered for 2 s: "
+        "a coroutine may block its event loop, which its log would say",
+        _JOB,
+    ),
+    ProblemType(
+        "no-backup",
+        501,
+        "Backups are made elsewhere",
+        "The jobs are in PostgreSQL, not in a journal that the server could copy.",
+        "Back the database up with tools of its own, such as `pg_dump`.",
+        "the jobs are in PostgreSQL: back it up with its own tools, such as pg_dump",
     ),
     ProblemType(
         "not-found",

@@ -63,8 +63,11 @@ class Engine(Protocol):
     async def check(self, new: NewJob) -> None:
         """Raise what `submit` would raise about the submission itself; create nothing."""
 
-    async def inspect(self, job_id: UUID) -> Inspection:
-        """Where a running job awaits, and its log lines; raises `JobNotFound` or `JobExpired`."""
+    async def inspect(self, job_id: UUID, *, frames: bool = True) -> Inspection:
+        """Where a running job awaits, unless no `frames` are wanted, and its log lines.
+
+        Raises `JobNotFound`, `JobExpired` or `WorkerSilent`.
+        """
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains.
@@ -75,7 +78,7 @@ class Engine(Protocol):
     async def backup(self) -> BinaryIO:
         """A consistent copy of the store with all that was acknowledged before, open for reading.
 
-        It is gone once it is closed. Raises `StoreUnavailable`.
+        It is gone once it is closed. Raises `StoreUnavailable` or `NoBackup`.
         """
 
     async def figures(self, owner: str | None = None) -> Figures:

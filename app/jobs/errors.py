@@ -109,5 +109,20 @@ class ShuttingDown(ServiceError):
         super().__init__("this server is shutting down: submit to another one, or again later")
 
 
+class NoBackup(CallerError):
+    """Raised when the engine makes no backups; the message says what does."""
+
+
+class WorkerSilent(ServiceError):
+    """Raised when the worker that runs a job does not answer."""
+
+    def __init__(self, job_id: UUID, seconds: float) -> None:
+        super().__init__(
+            f"the worker that runs job {job_id} has not answered for {seconds:g} s: a coroutine "
+            "may block its event loop, which its log would say"
+        )
+        self.job_id = job_id
+
+
 class StoreUnavailable(ServiceError):
     """Raised when the store cannot be written; what was asked for did not happen or is unknown."""

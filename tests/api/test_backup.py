@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.command import run
 from tests.support.raw import connect
 from tests.support.server import ROOT, Server
 
@@ -38,6 +39,7 @@ def until_closed(server: Server) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("server", ["embedded"], indirect=True)
 def test_it_is_a_database_of_the_jobs(server: Server, tmp_path: Path) -> None:
     """The answer is an SQLite file for download that has what was acknowledged before."""
     job = server.submit("echo", value="kept", headers={"Prefer": "wait=10"})
@@ -63,6 +65,18 @@ def test_it_takes_no_parameters(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-parameter")
 
 
+@pytest.mark.parametrize("server", ["postgres"], indirect=True)
+def test_a_database_has_tools_of_its_own(server: Server, tmp_path: Path) -> None:
+    """With PostgreSQL there is no journal to copy, and the message says what to do instead."""
+    answer = server.client.get("/backup")
+    assert (answer.status_code, answer.json()["type"]) == (501, "/problems/no-backup")
+    done = run("backup", "copy", folder=tmp_path, AWAITD_URL=server.url)
+    assert done.returncode == 1
+    assert "pg_dump" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("server", ["embedded"], indirect=True)
 def test_head_is_get_without_a_body(server: Server) -> None:
     """HEAD has the headers of GET, and leaves nothing open."""
     answer = server.client.head("/backup")

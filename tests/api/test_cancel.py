@@ -59,7 +59,7 @@ def test_a_finished_job_stays_as_it_is(client: httpx.Client, server: Server) -> 
 
 def test_again_while_it_stops_is_202(client: httpx.Client, server: Server, gate: Path) -> None:
     """A second DELETE while the job is stopping is 202 and changes nothing."""
-    job = server.submit("ignore_cancel", path=str(gate))
+    job = server.running("ignore_cancel", path=str(gate))
     first, second = cancel(client, job), cancel(client, job)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()

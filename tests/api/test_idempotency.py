@@ -39,7 +39,7 @@ def test_the_answer_is_the_job_as_it_is_now(client: httpx.Client, key: str, gate
     body = {"task": "wait_for_file", "params": {"path": str(gate)}}
     post(client, key, body)
     running = post(client, key, body)
-    assert (running.status_code, running.json()["status"]) == (202, "running")
+    assert (running.status_code, running.json()["done"]) == (202, False)
     client.delete(running.headers["location"], headers={"Prefer": "wait=10"})
     ended = post(client, key, body)
     assert (ended.status_code, ended.json()["status"]) == (200, "cancelled")

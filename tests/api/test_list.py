@@ -129,7 +129,7 @@ def test_an_unknown_or_repeated_name_is_400(client: httpx.Client, query: str) ->
 
 def test_a_running_job_is_in_the_list(client: httpx.Client, server: Server, gate: Path) -> None:
     """The list shows the status of jobs that have not ended."""
-    job = server.submit("wait_for_file", path=str(gate))
+    job = server.running("wait_for_file", path=str(gate))
     items = get_page(client, "limit=500")["items"]
     (found,) = [item for item in items if item["id"] == job["id"]]
     assert (found["status"], found["done"]) == ("running", False)

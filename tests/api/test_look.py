@@ -5,10 +5,12 @@ import httpx
 
 from tests.support.server import Server
 
+ENGINES = ("embedded", "postgres")
+
 
 def test_where_a_job_awaits(server: Server, client: httpx.Client, gate: Path) -> None:
     """The stack of a running job is its chain of awaits, outermost first."""
-    job = server.submit("report_progress", path=str(gate))
+    job = server.running("report_progress", path=str(gate))
     answer = client.get(f"/jobs/{job['id']}/stack")
     assert answer.headers["cache-control"] == "no-store"
     frames = answer.json()["frames"]
@@ -47,7 +49,7 @@ def test_stats(server: Server, client: httpx.Client) -> None:
     after = client.get("/stats").json()
     assert after["jobs"]["completed"] == before["jobs"]["completed"] + 1
     assert after["slots"]["limit"] == 1000
-    assert (after["engine"], after["workers"]) == ("embedded", 1)
+    assert (after["engine"] in ENGINES, after["workers"]) == (True, 1)
     assert 1 <= len(after["minutes"]) <= 60
     assert sum(period["ended"].get("completed", 0) for period in after["minutes"]) >= 1
     assert after["minutes"][-1]["durations"]["p50"] >= 0

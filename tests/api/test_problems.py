@@ -28,6 +28,8 @@ REFUSALS: list[tuple[JobsError, int, str]] = [
     (errors.StoreFull(5, 5), 429, "store-full"),
     (errors.ShuttingDown(), 503, "shutting-down"),
     (errors.StoreUnavailable("the disk is full"), 503, "store-unavailable"),
+    (errors.NoBackup("use pg_dump"), 501, "no-backup"),
+    (errors.WorkerSilent(UUID(JOB), 2.0), 503, "worker-silent"),
 ]
 
 
@@ -143,6 +145,7 @@ def test_what_the_engine_raises_is_a_problem(
         (errors.UnknownTask("slep", ["sleep"]), {"close": ["sleep"]}),
         (errors.KeyReused(UUID(JOB)), {"job": f"/jobs/{JOB}"}),
         (errors.VersionMismatch(UUID(JOB)), {"job": f"/jobs/{JOB}"}),
+        (errors.WorkerSilent(UUID(JOB), 2.0), {"job": f"/jobs/{JOB}"}),
         (errors.QueueFull(6, 5), {"depth": 6, "limit": 5}),
         (errors.StoreFull(6, 5), {"size": 6, "limit": 5}),
     ],

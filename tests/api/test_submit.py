@@ -41,9 +41,9 @@ def test_a_new_job_is_accepted_with_202(client: httpx.Client, gate: Path) -> Non
     assert "preference-applied" not in answer.headers
 
 
-def test_the_job_has_the_members_of_the_contract(client: httpx.Client, gate: Path) -> None:
+def test_the_job_has_the_members_of_the_contract(server: Server, gate: Path) -> None:
     """The job has every documented member, in its documented form."""
-    job = submit(client, task="wait_for_file", params={"path": str(gate)}).json()
+    job = server.running("wait_for_file", path=str(gate))
     assert re.fullmatch(UUID7, job["id"])
     for name in ("created_at", "run_at", "started_at"):
         assert re.fullmatch(TIME, job.pop(name))

@@ -51,7 +51,7 @@ class RefusingEngine:
     async def check(self, new: NewJob) -> None:
         self._refuse()
 
-    async def inspect(self, job_id: UUID) -> Inspection:
+    async def inspect(self, job_id: UUID, *, frames: bool = True) -> Inspection:
         self._refuse()
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:

@@ -108,6 +108,16 @@ class Server:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def running(self, task: str, **params: Any) -> Any:
+        """Submit a job; returns it once it runs, in whatever process."""
+        path = self.submit(task, **params)["links"]["self"]
+        answer = self.client.get(path)
+        while answer.json()["status"] == "pending":
+            headers = {"Prefer": "wait=10", "If-None-Match": answer.headers["ETag"]}
+            answer = self.client.get(path, headers=headers)
+        assert answer.json()["status"] == "running", answer.text
+        return answer.json()
+
     def __enter__(self) -> Self:
         return self.start()
 

@@ -138,7 +138,7 @@ class EmbeddedEngine:
         """Raise what `submit` would raise about the submission itself; create nothing."""
         self._submissions.check(new)
 
-    async def inspect(self, job_id: UUID) -> Inspection:
+    async def inspect(self, job_id: UUID, *, frames: bool = True) -> Inspection:
         """Where a running job awaits, and its log lines."""
         job = await self.get(job_id)
         live = self._dispatcher.live(job_id)
@@ -146,7 +146,7 @@ class EmbeddedEngine:
             lines = self._journal.reader.lines(job_id)
         else:
             lines = tuple(live.lines)
-        return Inspection(job, None if live is None else live.frames(), lines)
+        return Inspection(job, live.frames() if live is not None and frames else None, lines)
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains."""

@@ -4,25 +4,34 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 from uuid import UUID
 
+import psycopg
+
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import open_schema
 from app.engines.postgres.heartbeat import Heartbeat
 from app.engines.postgres.housekeeping import Housekeeping
-from app.engines.postgres.listener import DISPATCHED, JOBS, REMOVED, REPORTS, Listener
+from app.engines.postgres.listener import Listener
 from app.engines.postgres.reading import Reading
 from app.engines.postgres.rows import STATUSES, SUMMARY, job_of
+from app.engines.postgres.stacks import Stacks
 from app.engines.postgres.submissions import Submissions
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.watching import Watching
 from app.engines.postgres.worker import Worker
-from app.jobs.errors import ShuttingDown, StoreUnavailable, VersionMismatch
+from app.jobs.errors import (
+    NoBackup,
+    ShuttingDown,
+    StartUpError,
+    StoreUnavailable,
+    VersionMismatch,
+)
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.feed import Feed
 from app.jobs.figures import Figures
@@ -43,7 +52,7 @@ class PostgresEngine:
         self._feed = Feed()
         self._tables = Tables(config.url, self._retention)
         self._view = View(config.now)
-        self._worker = Worker(registry, self._tables, config, self._changed, self._feed.spoke)
+        self._worker = Worker(registry, config, self._changed, self._feed.spoke)
         self._submissions = Submissions(
             registry, self._tables, self._worker, self._view, config, self._changed
         )
@@ -58,7 +67,8 @@ class PostgresEngine:
         self._house.pending_tasks = self._view.pending_tasks
         self._submissions.slots = lambda: self._house.slots
         self._reading = Reading(self._tables, self._view, self._feed, registry)
-        self._listener = Listener(config.url, self._heard, self._back)
+        self._stacks = Stacks(self._tables, self._worker)
+        self._listener = Listener(config.url, self._channels(), self._back)
         self._heartbeat = Heartbeat(
             config.url,
             min(config.stall_after / 6, 5.0),
@@ -71,12 +81,24 @@ class PostgresEngine:
             self._tables, self._worker, self._reading, self._feed, lambda: self._draining
         )
         self._watchdog = Watchdog()
-        self._looking: set[asyncio.Task[None]] = set()
         self._draining = False
 
     async def __aenter__(self) -> Self:
         """Connect, learn what there is, start to work. Raises `StartUpError`."""
         await open_schema(self._config.url)
+        if self._config.watch_loop:
+            self._watchdog.start()
+        try:
+            await self._open()
+        except (psycopg.Error, StoreUnavailable) as error:
+            await self._leave(0.0, 0.0)
+            raise StartUpError(f"the database cannot be used: {error}") from error
+        except BaseException:
+            await self._leave(0.0, 0.0)
+            raise
+        return self
+
+    async def _open(self) -> None:
         await self._tables.open()
         await self._listener.open()
         await self._reading.start()
@@ -85,9 +107,6 @@ class PostgresEngine:
         if self._config.works:
             await self._heartbeat.start()
         await self._house.start()
-        if self._config.watch_loop:
-            self._watchdog.start()
-        return self
 
     async def __aexit__(
         self,
@@ -96,9 +115,12 @@ class PostgresEngine:
         traceback: TracebackType | None,
     ) -> None:
         """Drain, interrupt what is left, write the outcomes, leave the cluster."""
+        await self._leave(self._config.shutdown_grace, self._config.cancel_grace)
+
+    async def _leave(self, grace: float, cancel_grace: float) -> None:
         self.drain()
         try:
-            await self._worker.finish(self._config.shutdown_grace, self._config.cancel_grace)
+            await self._worker.finish(grace, cancel_grace)
             await self._house.stop()
             await self._worker.writer.close()
         finally:
@@ -159,15 +181,15 @@ class PostgresEngine:
         """Raise what `submit` would raise about the submission itself; create nothing."""
         await self._submissions.check(new)
 
-    async def inspect(self, job_id: UUID) -> Inspection:
-        """Where a running job awaits, and its log lines."""
+    async def inspect(self, job_id: UUID, *, frames: bool = True) -> Inspection:
+        """Where a running job awaits, unless no `frames` are wanted, and its log lines."""
         job = await self.get(job_id)
         live = self._worker.live(job_id)
         if live is None or live.lines is None:
             _, lines = await self._tables.reports(job_id)
         else:
             lines = tuple(live.lines)
-        return Inspection(job, None if live is None else live.frames(), lines)
+        return Inspection(job, await self._stacks.of(job) if frames else None, lines)
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains."""
@@ -177,9 +199,7 @@ class PostgresEngine:
 
     async def backup(self) -> BinaryIO:
         """Refused: a backup of PostgreSQL is PostgreSQL's own."""
-        raise StoreUnavailable(
-            "jobs are kept in PostgreSQL: back the database up with its own tools, such as pg_dump"
-        )
+        raise NoBackup("the jobs are in PostgreSQL: back it up with its own tools, such as pg_dump")
 
     async def figures(self, owner: str | None = None) -> Figures:
         """Counts, rates and durations of an owner's jobs, or of everybody's, and slots."""
@@ -240,35 +260,32 @@ class PostgresEngine:
         self._view.know(job)
         self._feed.changed(job.id)
 
-    def _heard(self, channel: str, payload: str) -> None:
-        """A change of anybody is committed."""
-        match channel:
-            case _ if channel == DISPATCHED:
-                self._worker.wake()
-            case _ if channel == JOBS:
-                self._reading.wake()
-                job_id = UUID(payload)
-                self._feed.changed(job_id)
-                if self._worker.live(job_id) is not None:
-                    self._look_at(job_id)
-            case _ if channel == REPORTS:
-                self._feed.spoke(UUID(payload))
-            case _ if channel == REMOVED:
-                kinds = json.loads(payload)
-                self._view.removed({(o, t, STATUSES[s]): number for o, t, s, number in kinds})
+    def _channels(self) -> dict[str, Callable[[str], None]]:
+        """What is to be heard of, and who is told."""
+        return {
+            "procrastinate_any_queue_v1": lambda _: self._worker.wake(),
+            "awaitd_jobs": self._changed_by_anybody,
+            "awaitd_cancels": lambda job_id: self._worker.look_at([UUID(job_id)]),
+            "awaitd_reports": lambda job_id: self._feed.spoke(UUID(job_id)),
+            "awaitd_removed": self._removed,
+            "awaitd_asked": self._stacks.asked,
+            "awaitd_shown": self._stacks.shown,
+        }
 
-    def _look_at(self, job_id: UUID) -> None:
-        looking = asyncio.create_task(self._worker.look_at(job_id))
-        self._looking.add(looking)
-        looking.add_done_callback(self._looking.discard)
+    def _changed_by_anybody(self, name: str) -> None:
+        self._reading.wake()
+        self._feed.changed(UUID(name))
+
+    def _removed(self, numbers: str) -> None:
+        kinds = json.loads(numbers)
+        self._view.removed({(o, t, STATUSES[s]): number for o, t, s, number in kinds})
 
     def _back(self) -> None:
         """What was said meanwhile was not heard: everybody is to look for themselves."""
         self._reading.wake()
         self._worker.wake()
         self._feed.wake_all()
-        for job_id in self._worker.running_jobs():
-            self._look_at(job_id)
+        self._worker.look_at(self._worker.running_jobs())
 
 
 def _name() -> str:

@@ -44,7 +44,11 @@ class Heartbeat:
         """Register, and begin to beat."""
         self._loop = asyncio.get_running_loop()
         db = await asyncio.to_thread(self._connect)
-        self._id = self._register(db)
+        try:
+            self._id = self._register(db)
+        except psycopg.Error:
+            db.close()
+            raise
         self._registered(self._id)
         self._thread = threading.Thread(
             target=self._run, args=(db,), name="awaitd-heartbeat", daemon=True

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import psycopg
@@ -12,25 +12,19 @@ from app.engines.postgres.connections import Async, connect
 
 log = logging.getLogger(__name__)
 
-JOBS: Final = "awaitd_jobs"
-REPORTS: Final = "awaitd_reports"
-REMOVED: Final = "awaitd_removed"
-DISPATCHED: Final = "procrastinate_any_queue_v1"
-_CHANNELS: Final = (JOBS, REPORTS, REMOVED, DISPATCHED)
-
 _AGAIN: Final = 0.25
 _ALIVE: Final = 10.0
 """Seconds of silence after which the connection is tried."""
 
 
 class Listener:
-    """One connection that listens. `heard` gets channel and payload; `back` follows a gap."""
+    """One connection that listens; each channel has who is told. `back` follows a gap."""
 
     def __init__(
-        self, url: str, heard: Callable[[str, str], None], back: Callable[[], None]
+        self, url: str, channels: Mapping[str, Callable[[str], None]], back: Callable[[], None]
     ) -> None:
         self._url = url
-        self._heard = heard
+        self._channels = channels
         self._back = back
         self._db: Async | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +65,7 @@ class Listener:
             if self._closing:
                 return
             try:
-                self._heard(notification.channel, notification.payload)
+                self._channels[notification.channel](notification.payload)
             except Exception:  # whatever it is, the next one is to be heard
                 log.exception("a notification was not understood")
         async with asyncio.timeout(_ALIVE):
@@ -79,7 +73,7 @@ class Listener:
 
     async def _connect(self) -> None:
         db = await connect(self._url)
-        for channel in _CHANNELS:
+        for channel in self._channels:
             await db.execute(f"LISTEN {channel}".encode())
         self._db, self.error = db, None
 

@@ -5,7 +5,6 @@ written on the condition that this attempt is still the one that runs.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -23,7 +22,6 @@ from app.engines.postgres.rows import (
     lines_text,
     progress_text,
 )
-from app.engines.postgres.tables import Tables
 from app.engines.postgres.writer import Change, Rows, Writer
 from app.jobs.errors import StoreUnavailable
 from app.jobs.live import LiveJob, Speech
@@ -49,6 +47,9 @@ _CLAIM: Final = (
 _MINE: Final = (
     f"SELECT {COLUMNS}, s.params, r.lines FROM jobs j {_KEPT} WHERE j.status = 1 AND j.worker = %s"
 )
+_CANCELS: Final = (
+    "SELECT id FROM jobs WHERE id = ANY(%s) AND status = 1 AND cancel_requested_at IS NOT NULL"
+)
 FINISH: Final = f"SELECT {SUMMARY} FROM finish(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS j"
 
 
@@ -68,13 +69,11 @@ class Worker:
     def __init__(
         self,
         registry: TaskRegistry,
-        tables: Tables,
         config: PostgresConfig,
         changed: Callable[[Job], None],
         spoke: Callable[[UUID], None],
     ) -> None:
         self._registry = registry
-        self._tables = tables
         self._config = config
         self._retention = round(config.retention * 1000)
         self._changed = changed
@@ -172,14 +171,14 @@ class Worker:
         if live is not None and live.attempt is not None:
             live.attempt.interrupt(Interruption.CANCEL)
 
-    async def look_at(self, job_id: UUID) -> None:
-        """A job that runs here was changed, maybe by another node: is it to stop?"""
-        with contextlib.suppress(StoreUnavailable):
-            for status, asked_at in await self._tables.rows(
-                "SELECT status, cancel_requested_at FROM jobs WHERE id = %s", (job_id,)
-            ):
-                if status == 1 and asked_at is not None:
-                    self.cancelled(job_id)
+    def look_at(self, job_ids: Iterable[UUID]) -> None:
+        """Stop those of the jobs that run here for which a cancel is on record."""
+        if here := [job_id for job_id in job_ids if job_id in self._live]:
+            self._writer.queue(Change(_CANCELS, (here,), self._are_to_stop))
+
+    def _are_to_stop(self, rows: Rows) -> None:
+        for (job_id,) in rows:
+            self.cancelled(job_id)
 
     def stop(self) -> float:
         """Claim nothing more; gives the loop's time since when that is so. Running jobs go on."""

@@ -12,6 +12,7 @@ from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import connect, conninfo
 from app.engines.postgres.worker import FINISH, finish_values
+from app.jobs.errors import StartUpError
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType
 from app.jobs.runner import Outcome
@@ -73,6 +74,32 @@ async def test_stream_on_another_node(node: Open, puppets: Puppets) -> None:
                 if event.kind is EventKind.DONE:
                     break
     assert {EventKind.STATUS, EventKind.PROGRESS, EventKind.LOG} <= set(kinds)
+
+
+async def test_where_a_job_of_another_node_awaits(node: Open, puppets: Puppets) -> None:
+    """The node that runs a job is asked where it awaits; a job that has ended awaits nowhere."""
+    api, *_ = await node(works=False), await node(works=False), await node()
+    job = await accepted(api, job_of("hold", "a"))
+    await puppets.begun("a")
+    frames = (await api.inspect(job.id)).frames
+    assert frames is not None
+    assert [frame.function for frame in frames] == ["Puppets.hold", "Puppets._act"]
+    assert (await api.inspect(job.id, frames=False)).frames is None
+    puppets.end("a")
+    await ended(api, job)
+    assert (await api.inspect(job.id)).frames is None
+
+
+async def test_a_start_that_fails(url: str, node: Open) -> None:
+    """A node that cannot begin says why, and leaves no connection behind."""
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute("ALTER TABLE awaitd.workers RENAME TO others")
+        with pytest.raises(StartUpError, match="cannot be used"):
+            await node()
+        rest = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+        async with asyncio.timeout(LONG):
+            while db.execute(rest, (db.info.backend_pid,)).fetchall():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_limit_of_a_task_in_the_cluster(node: Open, puppets: Puppets) -> None:

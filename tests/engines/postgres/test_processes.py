@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.connections import conninfo
+from app.jobs.errors import WorkerSilent
 from app.jobs.loading import load_modules
 from app.jobs.models import ErrorType, Job, JobQuery, NewJob
 from app.jobs.registry import TaskRegistry
@@ -26,6 +30,7 @@ STALL_AFTER: Final = 2.0
 
 TASKS: Final = """
 import asyncio
+import time
 from pathlib import Path
 
 from app.jobs import JobContext, task
@@ -39,6 +44,14 @@ async def again(folder: str, *, job: JobContext) -> int:
 @task
 async def once(folder: str, *, job: JobContext) -> int:
     return await _run(folder, job)
+
+
+@task(retries=3)
+async def block(folder: str, *, job: JobContext) -> int:
+    (Path(folder) / f"{job.id}.{job.attempt}").touch()
+    while not (Path(folder) / "end").exists():
+        time.sleep(0.02)
+    return job.attempt
 
 
 async def _run(folder: str, job: JobContext) -> int:
@@ -65,12 +78,14 @@ class Workers:
             "AWAITD_TASKS": str(folder / "tasks_of_test.py"),
         }
         self._folder = folder
+        self.log = folder / "workers.log"
         self._stack = stack
 
     def start(self) -> subprocess.Popen[bytes]:
         """One more worker."""
         command = [sys.executable, "-m", "app", "worker"]
-        process = subprocess.Popen(command, env=self._env, cwd=self._folder)
+        with self.log.open("a") as log:
+            process = subprocess.Popen(command, env=self._env, cwd=self._folder, stderr=log)
         self._stack.callback(process.wait, 10)
         self._stack.callback(process.kill)
         return process
@@ -135,6 +150,26 @@ async def test_frozen_and_thawed(api: PostgresEngine, workers: Workers, tmp_path
     (tmp_path / "end").touch()
     job = await ended(api, job)
     assert (job.status, job.attempt, job.result) == (Status.COMPLETED, 2, b"2")
+
+
+async def test_blocked(url: str, api: PostgresEngine, workers: Workers, tmp_path: Path) -> None:
+    """A worker whose event loop is blocked is not dead; it says what blocks it, others do not."""
+    workers.start()
+    job = await accepted(api, job_for("block", tmp_path))
+    await there(tmp_path / f"{job.id}.1")
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        [[begun]] = db.execute("SELECT now()").fetchall()
+        with pytest.raises(WorkerSilent):
+            await api.inspect(job.id)
+        assert (await api.inspect(job.id, frames=False)).job.status is Status.RUNNING
+        beats = "SELECT last_heartbeat FROM procrastinate_workers"
+        until = begun + timedelta(seconds=STALL_AFTER)
+        while db.execute(beats).fetchall() <= [(until,)]:  # noqa: ASYNC110  another process beats
+            await asyncio.sleep(0.01)
+    (tmp_path / "end").touch()
+    job = await ended(api, job)
+    assert (job.status, job.attempt) == (Status.COMPLETED, 1)
+    assert f"by job block {job.id}" in workers.log.read_text()
 
 
 async def test_stopped(api: PostgresEngine, workers: Workers, tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ CREATE TABLE reports (
     lines text
 );
 
+-- Where coroutines await, for those who have asked: as a JSON array of [function, file, line].
+CREATE UNLOGGED TABLE stacks (
+    asked uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    frames text
+);
+
 -- The secret params of jobs that have not ended, by JSON pointer.
 CREATE TABLE secrets (
     id uuid PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
@@ -338,6 +345,7 @@ BEGIN
     ELSIF _job.status = 1 THEN
         RETURN QUERY UPDATE jobs SET cancel_requested_at = _now WHERE id = _id RETURNING *;
         PERFORM procrastinate_cancel_job_v1(_job.dispatch, true, false);
+        PERFORM pg_notify('awaitd_cancels', _id::text);
     ELSE
         RETURN QUERY UPDATE jobs
         SET status = 4, cancel_requested_at = _now, finished_at = _now, dispatch = NULL,
@@ -392,5 +400,14 @@ BEGIN
         SET attempt = _attempt, progress = _progress, lines = coalesce(_lines, reports.lines);
         PERFORM pg_notify('awaitd_reports', _id::text);
     END IF;
+END
+$$;
+
+-- Answers who has asked where a coroutine awaits. What nobody has fetched is forgotten.
+CREATE FUNCTION show_stack(_asked uuid, _frames text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM stacks WHERE at < now() - interval '1 minute';
+    INSERT INTO stacks (asked, frames) VALUES (_asked, _frames);
+    PERFORM pg_notify('awaitd_shown', _asked::text);
 END
 $$;
