@@ -38,6 +38,8 @@ class PostgresConfig:
     poll_every: float = 0.5
     """How late a job can start that is due, or whose notification was lost."""
     housekeeping_every: float = 5.0
+    reconcile_every: float = 30.0
+    """How long a job can wait whose dispatch somebody else has removed."""
     watch_loop: bool = True
     """Whether a thread looks out for a blocked event loop."""
     now: Callable[[], Millis] = wall_clock

@@ -45,7 +45,7 @@ class Heartbeat:
         self._loop = asyncio.get_running_loop()
         db = await asyncio.to_thread(self._connect)
         try:
-            self._id = self._register(db)
+            self._id = await asyncio.to_thread(self._register, db)
         except psycopg.Error:
             db.close()
             raise

@@ -24,10 +24,12 @@ _STALE: Final = (
     "greatest(w.last_heartbeat, pg_postmaster_start_time(), now() - %s * interval '1 second') "
     "< now() - %s * interval '1 second'"
 )
-_CRASHED: Final = (
+CRASHED: Final = (
     f"SELECT {SUMMARY} FROM jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker "
     f"WHERE j.status = 1 AND (w.id IS NULL OR {_STALE}) LIMIT 1000"
 )
+"""The jobs of dead workers, by the seconds since when we have reached the database, and may be."""
+
 _BURY: Final = (
     f"DELETE FROM procrastinate_workers w WHERE {_STALE} "
     "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 1 AND j.worker = w.id)"
@@ -57,7 +59,6 @@ _UNDISPATCHED: Final = (
     "RETURNING j.id"
 )
 _CLUSTER: Final = "SELECT w.id, w.slots, w.tasks FROM workers w"
-_RECONCILE_EVERY: Final = 30.0
 
 
 class Housekeeping:
@@ -82,7 +83,8 @@ class Housekeeping:
         self._retention = round(config.retention * 1000)
         self._changed = changed
         self._tasks: list[asyncio.Task[None]] = []
-        self._reachable_since: float | None = None
+        self._gap = config.stall_after / 3
+        self._reachable_since = self._reached_at = float("-inf")
         self._reconciled_at = float("-inf")
         self.loop_lag = 0.0
         """Seconds that the event loop was last late by."""
@@ -97,7 +99,6 @@ class Housekeeping:
 
     async def start(self) -> None:
         """Have a first look at the cluster, and begin."""
-        self._reachable_since = asyncio.get_running_loop().time()
         await self._meet()
         await self._reap()
         self._tasks = [
@@ -122,8 +123,8 @@ class Housekeeping:
             await self._rest()
             try:
                 await self._round()
-            except StoreUnavailable:
-                self._reachable_since = None
+            except StoreUnavailable as error:
+                log.warning("the house was not kept: %s", error)
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the house was not kept")
 
@@ -144,8 +145,6 @@ class Housekeeping:
 
     async def _round(self) -> None:
         await self._meet()
-        if self._reachable_since is None:
-            self._reachable_since = asyncio.get_running_loop().time()
         await self._reap()
         await self._fail_late()
         await self._fail_unknown()
@@ -155,16 +154,22 @@ class Housekeeping:
 
     async def _meet(self) -> None:
         workers = await self._tables.rows(_CLUSTER)
+        self._reached()
         self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
         own = (task.name for task in self._registry)
         self.tasks = frozenset(own).union(*(tasks for _, _, tasks in workers))
 
+    def _reached(self) -> None:
+        """The database has answered. When it was away for us, so it may have been for workers."""
+        now = asyncio.get_running_loop().time()
+        if now - self._reached_at > self._gap:
+            self._reachable_since = now
+        self._reached_at = now
+
     async def _reap(self) -> None:
         """Apply the crash rule to the attempts of workers that are gone or silent."""
-        now = asyncio.get_running_loop().time()
-        reachable = now - (now if self._reachable_since is None else self._reachable_since)
-        stale = (reachable, self._stale_after)
-        rows = await self._tables.rows(_CRASHED, stale)
+        stale = (self._reached_at - self._reachable_since, self._stale_after)
+        rows = await self._tables.rows(CRASHED, stale)
         for job in (job_of(row, self._retention) for row in rows):
             outcome = crashed(job, self._registry.get(job.task), self._limits)
             values = finish_values(job.id, job.attempt, self._config.now(), outcome)
@@ -186,7 +191,7 @@ class Housekeeping:
     async def _reconcile(self) -> None:
         """Dispatch again what has no dispatch, which only somebody else's hand can bring about."""
         now = asyncio.get_running_loop().time()
-        if now - self._reconciled_at >= _RECONCILE_EVERY:
+        if now - self._reconciled_at >= self._config.reconcile_every:
             self._reconciled_at = now
             await self._change(_UNDISPATCHED, (self._config.now(),), tells=False)
 
@@ -194,9 +199,11 @@ class Housekeeping:
         now = self._config.now()
         values = (now - self._retention, now, REMOVE_AT_ONCE)
         rows = await self._writer.make("SELECT expire(%s, %s, %s)", values)
+        self._reached()
         return int(rows[0][0]) if rows else 0
 
     async def _change(self, text: str, values: tuple[object, ...], *, tells: bool = True) -> None:
         rows = await self._writer.make(text, values)
+        self._reached()
         for row in rows if tells else ():
             self._changed(job_of(row, self._retention))

@@ -2,32 +2,79 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
+import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
-from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.config import PostgresConfig, wall_clock
+from app.engines.postgres.connections import conninfo
+from app.engines.postgres.housekeeping import CRASHED
 from app.engines.postgres.migrations import migrate
 from app.jobs.errors import StoreUnavailable
+from app.jobs.models import ErrorType, Job
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import Puppets, job_of
+from tests.support import postgres
+from tests.support.link import Link
 from tests.support.postgres import Server, url_of
 
+CLAIM: Final = "SELECT count(*) FROM claim(%s, 1, %s, %s, '{}', '{}', NULL)"
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server of the test's own."""
+    """A server of these tests' own."""
     server = Server()
     yield server
     server.remove()
 
 
-async def test_restart(server: Server, puppets: Puppets) -> None:
-    """What ends meanwhile is written afterwards, by the same workers; readiness says so."""
-    url = url_of("postgres", server.host)
+@pytest.fixture
+def own_url(server: Server) -> str:
+    """A database on that server, with our schema."""
+    with psycopg.connect(url_of("postgres", server.host), autocommit=True) as db:
+        db.execute("DROP DATABASE IF EXISTS own")
+        db.execute("CREATE DATABASE own")
+    url = url_of("own", server.host)
     migrate(url)
-    config = PostgresConfig(url=url, housekeeping_every=0.05, watch_loop=False)
+    return url
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    """The way to the server that the other tests use."""
+    with TemporaryDirectory() as folder:
+        link = Link(Path(folder), postgres.server())
+        yield link
+        link.close()
+
+
+class DeadWorker:
+    """A worker that claims jobs, and does nothing with them."""
+
+    def __init__(self, db: psycopg.Connection[Any]) -> None:
+        self._db = db
+        [[self._id]] = db.execute("SELECT procrastinate_register_worker_v1()").fetchall()
+
+    def claim(self, task: str) -> None:
+        """Start a job of the task."""
+        values = (self._id, wall_clock(), [task])
+        assert self._db.execute(CLAIM, values).fetchall() == [(1,)]
+
+    def beat(self, when: str) -> None:
+        """Have its last heartbeat at that time, an expression of SQL."""
+        text = f"UPDATE procrastinate_workers SET last_heartbeat = {when} WHERE id = %s"
+        self._db.execute(text.encode(), (self._id,))
+
+
+async def test_restart(server: Server, own_url: str, puppets: Puppets) -> None:
+    """What ends meanwhile is written afterwards, by the same workers; readiness says so."""
+    config = PostgresConfig(url=own_url, housekeeping_every=0.05, watch_loop=False)
     async with PostgresEngine(puppets.registry(), config) as engine:
         jobs = [await accepted(engine, job_of("hold", name)) for name in "abc"]
         for name in "abc":
@@ -50,6 +97,76 @@ async def test_restart(server: Server, puppets: Puppets) -> None:
         assert (await ended(engine, await submitting)).status is Status.COMPLETED
         assert (await ended(engine, await accepted(engine, new))).status is Status.COMPLETED
     assert puppets.started == ["a", "b", "c"]
+
+
+async def test_silence_while_the_reaper_was_away(url: str, link: Link, puppets: Puppets) -> None:
+    """What was silent before the reaper came, or came back, gets the whole time from then on."""
+    stall_after, loop = 0.6, asyncio.get_running_loop()
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        first, second = DeadWorker(db), DeadWorker(db)
+        first.beat("now() - interval '1 hour'")
+        config = PostgresConfig(
+            url=url.replace(postgres.server(), link.host),
+            works=False,
+            stall_after=stall_after,
+            housekeeping_every=0.05,
+            watch_loop=False,
+        )
+        began = loop.time()
+        async with PostgresEngine(puppets.registry(), config) as engine:
+            job = await accepted(engine, job_of("hold", "a"))
+            first.claim("hold")
+            assert_interrupted(await ended(engine, job))
+            assert loop.time() - began > stall_after * 0.8
+            second.beat("now() + interval '1 hour'")
+            job = await accepted(engine, job_of("hold", "b"))
+            second.claim("hold")
+            link.cut()
+            second.beat("now() - interval '1 hour'")
+            await ready(engine, False)
+            cut_at = loop.time()
+            while loop.time() < cut_at + stall_after:  # noqa: ASYNC110  that is what it is about
+                await asyncio.sleep(0.01)
+            link.mend()
+            began = loop.time()
+            await ready(engine, True)
+            assert_interrupted(await ended(engine, job))
+            assert loop.time() - began > stall_after * 0.8
+
+
+def test_silence_before_the_server_started(own_url: str) -> None:
+    """No worker can beat while there is no server: its silence counts from the server's start."""
+    with psycopg.connect(conninfo(own_url), autocommit=True) as db:
+        worker = DeadWorker(db)
+        values = (*("01900000-0000-7000-8000-000000000000", 0, "hold", None, 0, None, 1, 0, None),)
+        text = f"SELECT submit({', '.join(['%s'] * 16)})"
+        db.execute(text.encode(), (*values, None, None, None, b"{}", None, None, None))
+        worker.claim("hold")
+        worker.beat("now() - interval '1 hour'")
+        a_day, an_hour = 86_400.0, 3_600.0
+        assert not db.execute(CRASHED.encode(), (a_day, an_hour)).fetchall()
+        assert db.execute(CRASHED.encode(), (a_day, 0.0)).fetchall()
+
+
+async def test_without_a_dispatch(url: str, puppets: Puppets) -> None:
+    """A job whose dispatch somebody has removed is dispatched again."""
+    options: dict[str, Any] = {"url": url, "watch_loop": False}
+    config = PostgresConfig(works=False, reconcile_every=0, housekeeping_every=0.05, **options)
+    async with PostgresEngine(puppets.registry(), PostgresConfig(works=False, **options)) as api:
+        job = await accepted(api, job_of("echo"))
+        with psycopg.connect(conninfo(url)) as db:
+            db.execute("DELETE FROM procrastinate_jobs")
+        async with (
+            PostgresEngine(puppets.registry(), config),
+            PostgresEngine(puppets.registry(), PostgresConfig(**options)),
+        ):
+            assert (await ended(api, job)).status is Status.COMPLETED
+
+
+def assert_interrupted(job: Job) -> None:
+    """Its worker was taken for dead."""
+    assert job.error is not None
+    assert job.error.type is ErrorType.INTERRUPTED
 
 
 async def ready(engine: PostgresEngine, is_ready: bool) -> None:
