@@ -132,6 +132,11 @@ class Ledger:
         """There are so many more jobs of a status."""
         self._jobs[task][status] += change
 
+    def recount(self) -> None:
+        """Count jobs anew, from none."""
+        for counts in self._jobs.values():
+            counts.clear()
+
     def moved(
         self, task: str, before: Status | None, after: Status, started_at: Millis | None = None
     ) -> None:
@@ -192,6 +197,12 @@ class Ledgers:
     def load(self, counts: Mapping[Kind, int], durations: Mapping[str, Iterable[Millis]]) -> None:
         """Begin with what the store holds."""
         self._all.load(durations)
+        self.recount(counts)
+
+    def recount(self, counts: Mapping[Kind, int]) -> None:
+        """There are these jobs, whatever was counted before; ends and durations stay."""
+        for ledger in (self._all, *self._own.values()):
+            ledger.recount()
         for (owner, task, status), count in counts.items():
             self.of(owner).counted(task, status, count)
 

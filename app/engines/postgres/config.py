@@ -28,6 +28,8 @@ class PostgresConfig:
     max_running_of_owner: int | None = None
     max_pending_of_owner: int | None = None
     retention: float = 86_400.0
+    keep_at_least: float = 5.0
+    """How long a finished job stays, whatever its retention: by then every node knows."""
     max_result_size: int = 1 << 20
     exception_text: bool = True
     shutdown_grace: float = 8.0

@@ -1,7 +1,6 @@
 """The distributed engine: jobs in PostgreSQL, for any number of processes that run them."""
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable
@@ -18,7 +17,7 @@ from app.engines.postgres.heartbeat import Heartbeat
 from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.listener import Listener
 from app.engines.postgres.reading import Reading
-from app.engines.postgres.rows import STATUSES, SUMMARY, job_of
+from app.engines.postgres.rows import SUMMARY, job_of
 from app.engines.postgres.stacks import Stacks
 from app.engines.postgres.submissions import Submissions
 from app.engines.postgres.tables import Tables
@@ -267,7 +266,7 @@ class PostgresEngine:
             "awaitd_jobs": self._changed_by_anybody,
             "awaitd_cancels": lambda job_id: self._worker.look_at([UUID(job_id)]),
             "awaitd_reports": lambda job_id: self._feed.spoke(UUID(job_id)),
-            "awaitd_removed": self._removed,
+            "awaitd_removed": lambda _: self._reading.removed(),
             "awaitd_asked": self._stacks.asked,
             "awaitd_shown": self._stacks.shown,
         }
@@ -276,13 +275,9 @@ class PostgresEngine:
         self._reading.wake()
         self._feed.changed(UUID(name))
 
-    def _removed(self, numbers: str) -> None:
-        kinds = json.loads(numbers)
-        self._view.removed({(o, t, STATUSES[s]): number for o, t, s, number in kinds})
-
     def _back(self) -> None:
         """What was said meanwhile was not heard: everybody is to look for themselves."""
-        self._reading.wake()
+        self._reading.missed()
         self._worker.wake()
         self._feed.wake_all()
         self._worker.look_at(self._worker.running_jobs())

@@ -197,7 +197,8 @@ class Housekeeping:
 
     async def _expire(self) -> int:
         now = self._config.now()
-        values = (now - self._retention, now, REMOVE_AT_ONCE)
+        kept = max(self._retention, round(self._config.keep_at_least * 1000))
+        values = (now - kept, now, REMOVE_AT_ONCE)
         rows = await self._writer.make("SELECT expire(%s, %s, %s)", values)
         self._reached()
         return int(rows[0][0]) if rows else 0

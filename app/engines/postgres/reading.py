@@ -18,6 +18,9 @@ AT_ONCE: Final = 500
 EVERY: Final = 1.0
 """Seconds after which the tables are read without a notification."""
 
+_LATE: Final = 2.5
+"""Seconds without a look after which jobs may have come and gone: see `keep_at_least`."""
+
 _SHORT: Final = 0.2
 """Seconds that who watches all jobs waits at the most for changes that are not settled."""
 
@@ -33,6 +36,8 @@ class Reading:
         self.view = view
         self._lock = asyncio.Lock()
         self._newest = 0
+        self._read_at = 0.0
+        self._gaps = self._filled = self._removals = self._subtracted = 0
         self._cycle: asyncio.Future[None] | None = None
         self._feed = feed
         self._registry = registry
@@ -41,6 +46,8 @@ class Reading:
 
     async def start(self) -> None:
         """Load what there is, and begin."""
+        names = [task.name for task in self._registry]
+        self.view.ledger.load({}, await self._tables.durations(names, REMEMBERED))
         await self._load()
         self._task = asyncio.create_task(self._run(), name="awaitd-reading")
 
@@ -52,6 +59,16 @@ class Reading:
 
     def wake(self) -> None:
         """There is something to read."""
+        self._wake.set()
+
+    def removed(self) -> None:
+        """Jobs have been removed."""
+        self._removals += 1
+        self._wake.set()
+
+    def missed(self) -> None:
+        """For a while nothing was heard: jobs may have changed and be gone, unread."""
+        self._gaps += 1
         self._wake.set()
 
     async def reach(self, version: int) -> None:
@@ -75,12 +92,11 @@ class Reading:
         return self.view.ahead or self.view.position <= self._newest
 
     async def _load(self) -> None:
-        tables, view = self._tables, self.view
-        start = await tables.snapshot()
-        view.load(start.settled, start.last_version, start.unfinished)
-        view.load_ahead(start.ahead)
-        names = [task.name for task in self._registry]
-        view.ledger.load(start.counts, await tables.durations(names, REMEMBERED))
+        async with self._lock:
+            gaps = self._gaps
+            self.view.load(await self._tables.snapshot())
+            self._filled = gaps
+            self._read_at = asyncio.get_running_loop().time()
 
     async def _run(self) -> None:
         while True:
@@ -89,12 +105,26 @@ class Reading:
                     await self._wake.wait()
             self._wake.clear()
             try:
-                while await self._read():
-                    pass
+                await self._look()
             except StoreUnavailable:
                 await asyncio.sleep(EVERY)
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the changes were not read")
+
+    async def _look(self) -> None:
+        """Read what has changed, and everything anew if not all of that may be there any more."""
+        if asyncio.get_running_loop().time() - self._read_at > _LATE:
+            self.missed()
+        while await self._read():
+            pass
+        if self._gaps != self._filled:
+            await self._load()
+            self._feed.wake_all()
+        if self._removals != self._subtracted:
+            removals = self._removals
+            async with self._lock:
+                self.view.removed(await self._tables.removed())
+            self._subtracted = removals
 
     async def _read(self) -> bool:
         """Read some changes; True if there may be more."""
@@ -103,6 +133,7 @@ class Reading:
             jobs, self._newest = changes.jobs, changes.newest
             for job in jobs:
                 self.view.read(job)
+            self._read_at = asyncio.get_running_loop().time()
             more = len(jobs) == AT_ONCE
             self.view.settle(jobs[-1].version + 1 if more else changes.settled)
         if self._cycle is not None:

@@ -50,6 +50,7 @@ _POSITION: Final = (
     "SELECT settled(), greatest(last_version, "
     "(SELECT version FROM jobs WHERE version < settled() ORDER BY version DESC LIMIT 1)) FROM marks"
 )
+_REMOVED: Final = "SELECT owner, task, status, number FROM removed"
 _COUNTS: Final = "SELECT owner, task, status, count(*) FROM jobs GROUP BY owner, task, status"
 
 
@@ -72,6 +73,8 @@ class Snapshot:
     unfinished: Sequence[Job]
     ahead: Mapping[UUID, int]
     counts: Mapping[Kind, int]
+    removed: Mapping[Kind, int]
+    """How many had left by then."""
 
 
 class Tables:
@@ -210,10 +213,16 @@ class Tables:
                 unfinished = await _all(db, f"SELECT {SUMMARY} FROM jobs j WHERE status < 2")
                 ahead = await _all(db, "SELECT id, version FROM jobs WHERE version >= settled()")
                 counts = await _all(db, _COUNTS)
+                removed = await _all(db, _REMOVED)
         except (psycopg.Error, PoolTimeout, PoolClosed) as error:
             raise unavailable(error) from error
         jobs = [job_of(row, self._retention) for row in unfinished]
-        return Snapshot(settled, last, jobs, dict(map(tuple, ahead)), _by_kind(counts))
+        versions = dict(map(tuple, ahead))
+        return Snapshot(settled, last, jobs, versions, _by_kind(counts), _of_kinds(removed))
+
+    async def removed(self) -> Mapping[Kind, int]:
+        """How many jobs have been removed since the beginning, by owner, task and status."""
+        return _of_kinds(await self.rows(_REMOVED))
 
     async def _is_removed(self, job_id: UUID) -> bool:
         newest, _ = await self.marks()
@@ -243,6 +252,10 @@ def _cancellable() -> Iterator[None]:
 
 async def _all(db: Async, text: str) -> list[Row]:
     return list(await (await db.execute(text.encode())).fetchall())
+
+
+def _of_kinds(rows: Sequence[Row]) -> dict[Kind, int]:
+    return {(owner, task, STATUSES[code]): number for owner, task, code, number in rows}
 
 
 def _by_kind(rows: Sequence[Row]) -> dict[Kind, int]:

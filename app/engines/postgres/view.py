@@ -5,10 +5,11 @@ order of their change numbers, as far as those are settled.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from uuid import UUID
 
+from app.engines.postgres.tables import Snapshot
 from app.jobs.figures import Kind
 from app.jobs.ledger import Ledgers
 from app.jobs.models import Job, Millis
@@ -30,6 +31,7 @@ class View:
         self._unfinished: dict[UUID, Job] = {}
         self._ahead: dict[UUID, int] = {}
         """The changes at the position and above it that are known here already."""
+        self._removed: Mapping[Kind, int] = {}
         self._latest: OrderedDict[UUID, Job] = OrderedDict()
         self._since = 0
         """The latest changes hold all that is above this number."""
@@ -37,16 +39,18 @@ class View:
         self._of: Counter[tuple[str, Status]] = Counter()
         self._all: Counter[Status] = Counter()
 
-    def load(self, position: int, last_version: int, unfinished: Iterable[Job]) -> None:
-        """Begin with what is in the tables; those in `unfinished` are counted already."""
-        self.position, self.last_version, self._since = position, last_version, last_version
-        for job in unfinished:
+    def load(self, start: Snapshot) -> None:
+        """Begin with what is in the tables, at the start or when something was missed."""
+        self.position = start.settled
+        self.last_version = self._since = start.last_version
+        self._ahead = dict(start.ahead)
+        self._removed = start.removed
+        for counts in (self._latest, self._unfinished, self._by, self._of, self._all):
+            counts.clear()
+        for job in start.unfinished:
             self._unfinished[job.id] = job
             self._count(job, 1)
-
-    def load_ahead(self, ahead: Mapping[UUID, int]) -> None:
-        """Changes at the position or above it that the tables had at the start."""
-        self._ahead.update(ahead)
+        self.ledger.recount(start.counts)
 
     @property
     def ahead(self) -> bool:
@@ -119,9 +123,10 @@ class View:
             later.append(job)
         return reversed(later)
 
-    def removed(self, gone: Mapping[Kind, int]) -> None:
-        """Finished jobs have left the tables."""
-        self.ledger.removed(gone)
+    def removed(self, total: Mapping[Kind, int]) -> None:
+        """So many finished jobs have left the tables since the beginning."""
+        known, self._removed = self._removed, total
+        self.ledger.removed({kind: n - known.get(kind, 0) for kind, n in total.items()})
 
     def _move(self, job: Job) -> None:
         before = self._unfinished.pop(job.id, None)

@@ -1,6 +1,7 @@
 """A database that is away for a while loses no job, no outcome and no worker."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from app.engines.postgres.migrations import migrate
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, Job
 from app.scheduler import Status
-from tests.engines.harness import LONG, accepted, ended
+from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 from tests.support import postgres
 from tests.support.link import Link
@@ -106,7 +107,7 @@ async def test_silence_while_the_reaper_was_away(url: str, link: Link, puppets: 
         first, second = DeadWorker(db), DeadWorker(db)
         first.beat("now() - interval '1 hour'")
         config = PostgresConfig(
-            url=url.replace(postgres.server(), link.host),
+            url=over(link, url),
             works=False,
             stall_after=stall_after,
             housekeeping_every=0.05,
@@ -148,6 +149,27 @@ def test_silence_before_the_server_started(own_url: str) -> None:
         assert db.execute(CRASHED.encode(), (a_day, 0.0)).fetchall()
 
 
+async def test_what_came_and_went_meanwhile(url: str, link: Link, puppets: Puppets) -> None:
+    """A node that was cut off counts what there is when it is back, not what it missed."""
+    options: dict[str, Any] = {"watch_loop": False, "housekeeping_every": 0.02}
+    cut_off = PostgresConfig(url=over(link, url), works=False, retention=3600, **options)
+    removes = PostgresConfig(url=url, retention=0, keep_at_least=0, **options)
+    async with PostgresEngine(puppets.registry(), cut_off) as api:
+        job = await accepted(api, job_of("hold", "a"))
+        assert (await api.figures()).jobs[Status.PENDING] == 1
+        link.cut()
+        async with PostgresEngine(puppets.registry(), removes) as worker:
+            puppets.end("a")
+            await removed(worker, job)
+            for _ in range(2):
+                await accepted(worker, job_of("echo", delay=60))
+            link.mend()
+            await counted(api, pending=2)
+            await removed(worker, await accepted(worker, job_of("echo")))
+            await accepted(worker, job_of("echo", delay=60))
+            await counted(api, pending=3)
+
+
 async def test_without_a_dispatch(url: str, puppets: Puppets) -> None:
     """A job whose dispatch somebody has removed is dispatched again."""
     options: dict[str, Any] = {"url": url, "watch_loop": False}
@@ -163,10 +185,28 @@ async def test_without_a_dispatch(url: str, puppets: Puppets) -> None:
             assert (await ended(api, job)).status is Status.COMPLETED
 
 
+def over(link: Link, url: str) -> str:
+    """The same database, over the link."""
+    assert postgres.server() in url
+    return url.replace(postgres.server(), link.host)
+
+
 def assert_interrupted(job: Job) -> None:
     """Its worker was taken for dead."""
     assert job.error is not None
     assert job.error.type is ErrorType.INTERRUPTED
+
+
+async def counted(engine: PostgresEngine, *, pending: int) -> None:
+    """Wait until the engine counts so many jobs that wait, and no others."""
+    async with asyncio.timeout(LONG):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                tasks = (await engine.figures()).tasks.values()
+                known = {(s, n) for figures in tasks for s, n in figures.jobs.items() if n}
+                if known == {(Status.PENDING, pending)} and engine.health().pending == pending:
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def ready(engine: PostgresEngine, is_ready: bool) -> None:

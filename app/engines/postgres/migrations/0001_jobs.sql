@@ -85,6 +85,15 @@ CREATE TABLE marks (
 );
 INSERT INTO marks VALUES ('00000000-0000-0000-0000-000000000000', 0);
 
+-- How many have been removed since the beginning, for all who count jobs.
+CREATE TABLE removed (
+    owner text,
+    task text NOT NULL,
+    status smallint NOT NULL,
+    number bigint NOT NULL
+);
+CREATE UNIQUE INDEX removed_by_kind ON removed (coalesce(owner, ''), task, status);
+
 -- The key of the fingerprints by which repeated submissions are known, on every node.
 CREATE TABLE fingerprint_key (
     key bytea NOT NULL
@@ -99,7 +108,8 @@ CREATE TABLE workers (
     tasks text[] NOT NULL
 );
 
--- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too.
+-- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too: a
+-- migration raises it when the tables were restored there.
 CREATE FUNCTION epoch() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 
 -- A change number is that of the transaction, then a count within it. So what a transaction that
@@ -357,17 +367,15 @@ BEGIN
 END
 $$;
 
--- Removes finished jobs that ended before `_before`, the earliest ended first, and tells everybody
--- how many of each owner, task and status. Jobs that ended after `_now` did so before a clock was
--- set back. Gives how many were removed.
+-- Removes finished jobs that ended before `_before`, the earliest ended first, and counts how many
+-- of each owner, task and status. Jobs that ended after `_now` did so before a clock was set back.
+-- Gives how many were removed.
 CREATE FUNCTION expire(_before bigint, _now bigint, _limit integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     _ids uuid[];
-    _newest uuid;
-    _last bigint;
-    _kinds json;
 BEGIN
+    PERFORM 1 FROM marks FOR UPDATE;
     _ids := ARRAY(
         SELECT id FROM jobs WHERE status > 1 AND finished_at < _before AND finished_at <= _now
         ORDER BY finished_at LIMIT _limit FOR UPDATE SKIP LOCKED
@@ -377,15 +385,16 @@ BEGIN
     END IF;
     WITH gone AS (
         DELETE FROM jobs WHERE id = ANY (_ids) RETURNING id, version, owner, task, status
-    ), kinds AS (
-        SELECT owner, task, status, count(*) AS number FROM gone GROUP BY owner, task, status
+    ), counted AS (
+        INSERT INTO removed
+        SELECT owner, task, status, count(*) FROM gone GROUP BY owner, task, status
+        ON CONFLICT (coalesce(owner, ''), task, status)
+        DO UPDATE SET number = removed.number + excluded.number
     )
-    SELECT (SELECT id FROM gone ORDER BY id DESC LIMIT 1), (SELECT max(version) FROM gone),
-        (SELECT json_agg(json_build_array(owner, task, status, number)) FROM kinds)
-    INTO _newest, _last, _kinds;
-    UPDATE marks SET newest_removed = greatest(newest_removed, _newest),
-        last_version = greatest(last_version, _last);
-    PERFORM pg_notify('awaitd_removed', _kinds::text);
+    UPDATE marks SET
+        newest_removed = greatest(newest_removed, (SELECT id FROM gone ORDER BY id DESC LIMIT 1)),
+        last_version = greatest(last_version, (SELECT max(version) FROM gone));
+    PERFORM pg_notify('awaitd_removed', '');
     RETURN cardinality(_ids);
 END
 $$;
