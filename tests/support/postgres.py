@@ -30,8 +30,13 @@ class Server:
         folder = memory if memory.is_dir() else None
         self._folder = TemporaryDirectory(prefix="awaitd-pg-", dir=folder)
         self._server = pgserver.get_server(Path(self._folder.name) / "data", cleanup_mode="stop")
+        self._programs = max(Path(pgserver.__file__).parent.glob("pginstall*/bin"))
         self.host = str(self._server.get_uri()).partition("?host=")[2]
         """The folder of its socket."""
+
+    def program(self, name: str) -> str:
+        """The path of one of PostgreSQL's own programs."""
+        return str(self._programs / name)
 
     def stop(self) -> None:
         """End it and cut all connections."""

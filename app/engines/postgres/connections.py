@@ -56,6 +56,8 @@ async def _check(db: Async) -> None:
         raise StartUpError("the database has no schema of awaitd: run `awaitd migrate`")
     rows = await (await db.execute("SELECT name FROM migrations")).fetchall()
     require_current({name for (name,) in rows})
+    if await (await db.execute("SELECT is_restored()")).fetchone() == (True,):
+        raise StartUpError("the database was restored from a backup: run `awaitd migrate`")
     synchronous = await (await db.execute("SHOW synchronous_commit")).fetchone()
     if synchronous == ("off",):
         raise StartUpError(

@@ -108,8 +108,8 @@ CREATE TABLE workers (
     tasks text[] NOT NULL
 );
 
--- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too: a
--- migration raises it when the tables were restored there.
+-- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too: see
+-- `begin_epoch`.
 CREATE FUNCTION epoch() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
 
 -- A change number is that of the transaction, then a count within it. So what a transaction that
@@ -138,6 +138,29 @@ CREATE TRIGGER stamp_changed BEFORE UPDATE OF status, cancel_requested_at ON job
 -- Every change number below this is committed, rolled back, or will never be given out.
 CREATE FUNCTION settled() RETURNS bigint LANGUAGE sql STABLE AS
     'SELECT (epoch() + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 12';
+
+-- Whether there are change numbers that this PostgreSQL has not come to: then the tables were
+-- restored from a backup of another one.
+CREATE FUNCTION is_restored() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT greatest(last_version, (SELECT version FROM jobs ORDER BY version DESC LIMIT 1))
+        >= (epoch() + pg_snapshot_xmax(pg_current_snapshot())::text::bigint) << 12 FROM marks
+$$;
+
+-- Change numbers go on above all that were given out, also after the backup; who watches from an
+-- earlier one is told to begin anew.
+CREATE FUNCTION begin_epoch() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    _newest bigint := (
+        SELECT greatest(last_version, (SELECT max(version) FROM jobs)) >> 12 FROM marks
+    );
+BEGIN
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION epoch() RETURNS bigint LANGUAGE sql IMMUTABLE AS %L',
+        format('SELECT %s::bigint', _newest + 4294967296)
+    );
+    UPDATE marks SET last_version = (_newest + 4294967296) << 12;
+END
+$$;
 
 CREATE FUNCTION dispatch(_id uuid, _task text, _priority bigint, _run_at bigint, _now bigint)
 RETURNS bigint LANGUAGE sql AS $$

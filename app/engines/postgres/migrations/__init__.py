@@ -24,7 +24,7 @@ _APPLIED: Final = "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the schema up to date; gives the names of what was applied.
+    """Bring the schema up to date, also after it was restored; gives the names of what was applied.
 
     Raises `StartUpError` for a schema that a newer awaitd has made, and without a database.
     """
@@ -40,7 +40,11 @@ def migrate(url: str) -> list[str]:
         db.execute(_APPLIED)
         applied = {name for (name,) in db.execute("SELECT name FROM migrations")}
         require_known(applied)
-        return _apply(db, applied)
+        done = _apply(db, applied)
+        if db.execute("SELECT is_restored()").fetchone() == (True,):
+            db.execute("SELECT begin_epoch()")
+            done.append("a new epoch, for the database was restored from a backup")
+        return done
 
 
 def _apply(db: psycopg.Connection[Any], applied: set[str]) -> list[str]:
