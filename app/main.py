@@ -119,6 +119,7 @@ def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool)
         max_pending=settings.max_pending,
         max_running_of_owner=settings.owner_max_running,
         max_pending_of_owner=settings.owner_max_pending,
+        max_store_size=settings.max_store_size,
         retention=settings.retention,
         max_result_size=settings.max_result_size,
         exception_text=settings.exception_text,

@@ -27,6 +27,8 @@ class PostgresConfig:
     max_pending: int = 100_000
     max_running_of_owner: int | None = None
     max_pending_of_owner: int | None = None
+    max_store_size: int | None = None
+    """Of all jobs, as far as a sample of them tells."""
     retention: float = 86_400.0
     keep_at_least: float = 5.0
     """How long a finished job stays, whatever its retention: by then every node knows."""

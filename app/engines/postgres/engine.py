@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import open_schema
 from app.engines.postgres.heartbeat import Heartbeat
@@ -46,25 +47,17 @@ class PostgresEngine:
     """An `Engine` on PostgreSQL. The port says what each method promises."""
 
     def __init__(self, registry: TaskRegistry, config: PostgresConfig) -> None:
-        self._config = config
+        clock = Clock(config.now)
+        self._config = config = replace(config, now=clock)
         self._retention = round(config.retention * 1000)
         self._feed = Feed()
         self._tables = Tables(config.url, self._retention)
         self._view = View(config.now)
         self._worker = Worker(registry, config, self._changed, self._feed.spoke)
+        self._house = Housekeeping(registry, self._tables, self._worker, self._view, clock, config)
         self._submissions = Submissions(
-            registry, self._tables, self._worker, self._view, config, self._changed
+            registry, self._tables, self._worker, self._view, self._house, config
         )
-        self._house = Housekeeping(
-            registry,
-            self._tables,
-            self._worker.writer,
-            config,
-            self._worker.limits,
-            self._changed,
-        )
-        self._house.pending_tasks = self._view.pending_tasks
-        self._submissions.slots = lambda: self._house.slots
         self._reading = Reading(self._tables, self._view, self._feed, registry)
         self._stacks = Stacks(self._tables, self._worker)
         self._listener = Listener(config.url, self._channels(), self._back)
@@ -99,6 +92,7 @@ class PostgresEngine:
 
     async def _open(self) -> None:
         await self._tables.open()
+        await self._house.look_around()
         await self._listener.open()
         await self._reading.start()
         self._submissions.continue_after(await self._tables.newest_id())

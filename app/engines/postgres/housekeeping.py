@@ -3,18 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from typing import Final
 
+from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.rows import SUMMARY, error_text, job_of
 from app.engines.postgres.tables import Tables
-from app.engines.postgres.worker import FINISH, finish_values
-from app.engines.postgres.writer import Writer
+from app.engines.postgres.view import View
+from app.engines.postgres.worker import FINISH, Worker, finish_values
 from app.jobs.errors import StoreUnavailable
-from app.jobs.models import ErrorType, Job, JobError
+from app.jobs.models import ErrorType, JobError
 from app.jobs.registry import TaskRegistry
-from app.jobs.runner import Limits, crashed
+from app.jobs.runner import crashed
 
 log = logging.getLogger(__name__)
 
@@ -68,20 +68,22 @@ class Housekeeping:
         self,
         registry: TaskRegistry,
         tables: Tables,
-        writer: Writer,
+        worker: Worker,
+        view: View,
+        clock: Clock,
         config: PostgresConfig,
-        limits: Limits,
-        changed: Callable[[Job], None],
     ) -> None:
         self._registry = registry
         self._tables = tables
-        self._writer = writer
+        self._writer = worker.writer
+        self._limits = worker.limits
+        self._changed = worker.changed
+        self._view = view
+        self._clock = clock
         self._config = config
         self._every = min(config.housekeeping_every, config.stall_after / 6)
         self._stale_after = config.stall_after - self._every  # so that it is seen in time
-        self._limits = limits
         self._retention = round(config.retention * 1000)
-        self._changed = changed
         self._tasks: list[asyncio.Task[None]] = []
         self._gap = config.stall_after / 3
         self._reachable_since = self._reached_at = float("-inf")
@@ -92,14 +94,14 @@ class Housekeeping:
         """How many workers there are in the cluster."""
         self.slots = 0
         """How many slots they have."""
+        self.size = 0
+        """How many bytes the jobs take, if there is a limit to it."""
         self.tasks: frozenset[str] = frozenset(task.name for task in registry)
         """The tasks that this process or any worker knows."""
-        self.pending_tasks: Callable[[], dict[str, int]] = dict
-        """How many jobs wait, by task."""
 
     async def start(self) -> None:
-        """Have a first look at the cluster, and begin."""
-        await self._meet()
+        """Begin."""
+        await self.look_around()
         await self._reap()
         self._tasks = [
             asyncio.create_task(self._run(), name="awaitd-housekeeper"),
@@ -115,7 +117,7 @@ class Housekeeping:
 
     def unknown_tasks(self) -> dict[str, int]:
         """The pending jobs whose task nobody knows, by task."""
-        pending = self.pending_tasks()
+        pending = self._view.pending_tasks()
         return {task: number for task, number in pending.items() if task not in self.tasks}
 
     async def _run(self) -> None:
@@ -144,7 +146,7 @@ class Housekeeping:
         self.loop_lag = round(max(0.0, loop.time() - due), 4)
 
     async def _round(self) -> None:
-        await self._meet()
+        await self.look_around()
         await self._reap()
         await self._fail_late()
         await self._fail_unknown()
@@ -152,12 +154,17 @@ class Housekeeping:
         while await self._expire() == REMOVE_AT_ONCE:
             pass
 
-    async def _meet(self) -> None:
+    async def look_around(self) -> None:
+        """See what time it is, who works, and how much is stored."""
+        await self._clock.set(self._tables)
         workers = await self._tables.rows(_CLUSTER)
         self._reached()
         self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
         own = (task.name for task in self._registry)
         self.tasks = frozenset(own).union(*(tasks for _, _, tasks in workers))
+
+        if self._config.max_store_size is not None:
+            self.size = await self._tables.size(self._view.total)
 
     def _reached(self) -> None:
         """The database has answered. When it was away for us, so it may have been for workers."""

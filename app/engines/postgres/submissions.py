@@ -1,20 +1,21 @@
 """Submissions on their way into the tables: one job for a key, room for those that wait."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.rows import label_key, labels_text
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
 from app.engines.postgres.writer import PATIENCE, Change, Rows, give_up, refuse
 from app.jobs.admission import Admission, admit, complete
-from app.jobs.errors import KeyReused, QueueFull, StoreUnavailable
+from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Job, Millis, NewJob, Submitted
 from app.jobs.record import record
@@ -32,23 +33,21 @@ class Submissions:
         tables: Tables,
         worker: Worker,
         view: View,
+        house: Housekeeping,
         config: PostgresConfig,
-        changed: Callable[[Job], None],
     ) -> None:
         self._registry = registry
         self._tables = tables
         self._worker = worker
         self._view = view
+        self._house = house
         self._random_bytes = config.random.randbytes
         self._max_pending = config.max_pending
         self._max_pending_of_owner = config.max_pending_of_owner
-        self._changed = changed
+        self._max_store_size = config.max_store_size
         self._now = config.now
         self._ids = JobIds(config.now, random_bytes=self._random_bytes)
         self._arriving: dict[UUID, _Arrival] = {}
-
-    slots: Callable[[], int] = int
-    """How many slots there are in the cluster."""
 
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was there at the start."""
@@ -111,7 +110,7 @@ class Submissions:
         [(version, found, fingerprint)] = rows
         job = replace(job, version=version, secrets=None)
         if found == job.id:
-            self._changed(job)
+            self._worker.changed(job)
         if not done.done():
             done.set_result((found, fingerprint, job))
 
@@ -120,6 +119,8 @@ class Submissions:
         refuse(done, error)
 
     def _require_room(self, new: "_Arrival", now: Millis) -> None:
+        if self._max_store_size is not None and self._house.size >= self._max_store_size:
+            raise StoreFull(self._house.size, self._max_store_size)
         waiting = self._view.pending + len(self._arriving)
         if waiting >= self._max_pending:
             self._require_start(new, list(self._arriving.values()), self._max_pending, now)
@@ -142,7 +143,7 @@ class Submissions:
         """As many wait as may, or more: let it pass only if enough are about to start."""
         view, owner = self._view, new.job.owner
         waiting = len(arriving) + (view.pending_of(owner) if own else view.pending)
-        free = max(0, self.slots() - view.running)
+        free = max(0, self._house.slots - view.running)
         if free:
             due = sum(arrival.is_due for arrival in arriving)
             due += view.due(now, of=(owner,) if own else None)

@@ -51,6 +51,14 @@ _POSITION: Final = (
     "(SELECT version FROM jobs WHERE version < settled() ORDER BY version DESC LIMIT 1)) FROM marks"
 )
 _REMOVED: Final = "SELECT owner, task, status, number FROM removed"
+_SAMPLE: Final = (
+    "SELECT avg(pg_column_size(params) + coalesce(pg_column_size(result), 0))::float FROM jobs "
+    "TABLESAMPLE SYSTEM (least(100, 1e5 * 8192 / greatest(pg_relation_size('jobs'), 1)))"
+)
+_ROW: Final = 600
+"""Bytes of a job beside its params and its result, in the table and its indexes: half of them are
+what its changes leave until PostgreSQL has cleaned up."""
+
 _COUNTS: Final = "SELECT owner, task, status, count(*) FROM jobs GROUP BY owner, task, status"
 
 
@@ -203,6 +211,11 @@ class Tables:
         last = "(SELECT version FROM jobs ORDER BY version DESC LIMIT 1)"
         [(version,)] = await self.rows(f"SELECT greatest(last_version, {last}) FROM marks")
         return int(version)
+
+    async def size(self, jobs: int) -> int:
+        """How many bytes so many jobs take, by a sample of them: tables do not shrink."""
+        [(average,)] = await self.rows(_SAMPLE)
+        return round(jobs * (_ROW + (average or 0)))
 
     async def snapshot(self) -> "Snapshot":
         """All that a process has to know at its start, as of one moment."""

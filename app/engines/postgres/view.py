@@ -58,6 +58,11 @@ class View:
         return bool(self._ahead)
 
     @property
+    def total(self) -> int:
+        """How many jobs there are."""
+        return sum(self.ledger.of(None).jobs().values())
+
+    @property
     def pending(self) -> int:
         """How many jobs wait."""
         return self._all[Status.PENDING]

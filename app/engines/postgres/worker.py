@@ -76,7 +76,8 @@ class Worker:
         self._registry = registry
         self._config = config
         self._retention = round(config.retention * 1000)
-        self._changed = changed
+        self.changed = changed
+        """Told of each change that is committed."""
         self._spoke = spoke
         self._speech = Speech(config.now, self._heard)
         self.limits = Limits(
@@ -220,7 +221,7 @@ class Worker:
             live = self._live[job.id] = LiveJob(job, self._speech)
             if lines is not None:
                 live.keep(lines_of(lines))
-            self._changed(job)
+            self.changed(job)
             secret = None if secrets is None else bytes(secrets)
             self._begin(live, replace(job, secrets=secret))
 
@@ -250,7 +251,7 @@ class Worker:
             del self._live[live.id]
         for row in rows:
             job = job_of(row, self._retention)
-            self._changed(job)
+            self.changed(job)
             if job.status is Status.PENDING:
                 self.wake((job.run_at - self._config.now()) / 1000)
         if self._idle is not None and not self._live and not self._idle.done():

@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
-from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import connect, conninfo
 from app.engines.postgres.worker import FINISH, finish_values
+from app.engines.postgres.config import PostgresConfig, wall_clock
 from app.jobs.errors import StartUpError
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType
@@ -21,6 +21,8 @@ from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
 
 Open: TypeAlias = Callable[..., Any]
+
+HOUR: Final = 3_600_000
 
 
 @pytest.fixture
@@ -215,3 +217,19 @@ async def test_late_outcome(node: Open, url: str, puppets: Puppets) -> None:
         assert not await (await db.execute(FINISH.encode(), late)).fetchall()
     puppets.end("a", 2, attempt=2)
     assert (await ended(api, job)).result == b"2"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_clocks_that_differ(node: Open, puppets: Puppets, hours: int) -> None:
+    """Whatever the clocks of the nodes say, all go by the database's."""
+    api = await node(works=False, now=lambda: wall_clock() + hours * HOUR)
+    await node(now=lambda: wall_clock() - hours * HOUR)
+    before = wall_clock()
+    job = await accepted(api, job_of("echo", start_within=600))
+    job = await ended(api, job)
+    assert (job.status, job.done) == (Status.COMPLETED, True)
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    a_minute = HOUR // 60
+    for time in (job.created_at, job.run_at, job.started_at, job.finished_at):
+        assert before - a_minute < time < before + a_minute
