@@ -1,26 +1,14 @@
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.cluster import working
+from tests.support.cluster import ENGINES, served
 from tests.support.contract import Contract
 from tests.support.server import Server
 
 TASKS = "app.tasks,tests.support.tasks_for_tests"
-
-
-@contextmanager
-def database() -> Iterator[str]:
-    """The connection string of a PostgreSQL database while the block runs."""
-    pytest.importorskip("psycopg", reason="needs the libraries of PostgreSQL")
-    from tests.support.postgres import drop_database, new_database
-
-    url = new_database()
-    yield url
-    drop_database(url)
 
 
 def judged(server: Server) -> Server:
@@ -30,7 +18,7 @@ def judged(server: Server) -> Server:
     return server
 
 
-@pytest.fixture(scope="session", params=["embedded", "postgres"])
+@pytest.fixture(scope="session", params=ENGINES)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -39,12 +27,8 @@ def server(
     It runs the jobs itself, or a worker runs them, with PostgreSQL between.
     """
     folder = tmp_path_factory.mktemp(request.param)
-    settings = {"AWAITD_TASKS": TASKS, "AWAITD_SHUTDOWN_GRACE": "0"}
-    with ExitStack() as stack:
-        if request.param == "postgres":
-            settings["AWAITD_DATABASE_URL"] = stack.enter_context(database())
-            stack.enter_context(working(folder, **settings))
-        yield judged(stack.enter_context(Server(folder, **settings)))
+    with served(request.param, folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0") as server:
+        yield judged(server)
 
 
 @pytest.fixture(scope="session")

@@ -202,7 +202,7 @@ def test_a_long_poll_ends_with_the_change(
     client: httpx.Client, server: Server, gate: Path, tmp_path: Path
 ) -> None:
     """With its tag and `wait` a job is answered as soon as it changes, though it is not done."""
-    job = server.submit("ignore_cancel", path=str(gate))
+    job = server.running("ignore_cancel", path=str(gate))
     path = job["links"]["self"]
     tag = client.get(path).headers["etag"]
     threading.Timer(0.1, lambda: httpx.delete(server.url + path, verify=False)).start()

@@ -3,9 +3,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.cluster import ENGINES
 from tests.support.server import Server
-
-ENGINES = ("embedded", "postgres")
 
 
 def test_where_a_job_awaits(server: Server, client: httpx.Client, gate: Path) -> None:

@@ -1,6 +1,7 @@
 """Every caller sees and touches only what is theirs."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -100,20 +101,23 @@ def test_another_key_of_an_owner(callers: Callers, mine: Any) -> None:
     assert callers("anna", "canceller").delete(f"/jobs/{mine['id']}").status_code in (200, 202)
 
 
-def test_streams_have_ones_own(callers: Callers) -> None:
+def test_streams_have_ones_own(callers: Callers, tmp_path: Path) -> None:
     """A stream of all jobs tells of the caller's own: states, progress and lines."""
-    seen = []
+    seen, ended, gate = [], 0, tmp_path / "gate"
     with callers("bob").stream("GET", "/events") as answer:
         events = events_of(answer)
         assert next(events).kind is None  # where it goes on from: it is open
         foreign = submit(callers("anna"), "talk_and_end")
         callers("anna").get(f"/jobs/{foreign['id']}", headers={"Prefer": "wait=10"})
-        own = submit(callers("bob"), "talk_and_end")
-        for event in events:
+        talks = submit(callers("bob"), "talk_and_end")["id"]
+        waits = submit(callers("bob"), "report_progress", params={"path": str(gate)})["id"]
+        while ended < 2:
+            event = next(events)
             seen.append(event)
-            if event.kind == "done":
-                break
-    assert {event.data.get("id") or event.data.get("job") for event in seen} == {own["id"]}
+            ended += event.kind == "done"
+            if event.kind == "progress" and event.data["job"] == waits:
+                gate.touch()
+    assert {event.data.get("id") or event.data.get("job") for event in seen} == {talks, waits}
     assert {"log", "progress", "done"} <= {event.kind for event in seen}
 
 

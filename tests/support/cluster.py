@@ -1,12 +1,30 @@
-"""Worker processes of a database, beside the servers that accept the jobs."""
+"""A server by itself, or with PostgreSQL and a worker, as clients of either cannot tell."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from tests.support.server import END_WITHIN, environment, require_clean
+import pytest
+
+from tests.support.server import END_WITHIN, Server, environment, require_clean
+
+ENGINES: Final = ("embedded", "postgres")
+
+
+@contextmanager
+def served(engine: str, folder: Path, **settings: str) -> Iterator[Server]:
+    """A server that runs the jobs itself, or one whose jobs a worker runs, while the block runs."""
+    if engine == "embedded":
+        with Server(folder, **settings) as server:
+            yield server
+        return
+    with _database() as url:
+        settings = {**settings, "AWAITD_DATABASE_URL": url}
+        with working(folder, **settings), Server(folder, **settings) as server:
+            yield server
 
 
 @contextmanager
@@ -25,3 +43,14 @@ def working(folder: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
         process.wait()
     require_clean(log.read_text())
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """The connection string of a PostgreSQL database while the block runs."""
+    pytest.importorskip("psycopg", reason="needs the libraries of PostgreSQL")
+    from tests.support.postgres import drop_database, new_database
+
+    url = new_database()
+    yield url
+    drop_database(url)

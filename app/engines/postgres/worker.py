@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.reports import Reports
 from app.engines.postgres.rows import (
     COLUMNS,
     SUMMARY,
@@ -20,7 +21,6 @@ from app.engines.postgres.rows import (
     job_of,
     lines_of,
     lines_text,
-    progress_text,
 )
 from app.engines.postgres.writer import Change, Rows, Writer
 from app.jobs.errors import StoreUnavailable
@@ -31,9 +31,6 @@ from app.jobs.runner import Attempt, Interruption, Limits, Outcome
 from app.scheduler import BackgroundTaskScheduler, Status
 
 log = logging.getLogger(__name__)
-
-REPORT_EVERY: Final = 1.0
-"""Seconds between two reports of what a coroutine says, for those who look from other nodes."""
 
 _SOON: Final = 60.0
 """Seconds ahead that a due time of our own gets a timer; polls find what is later."""
@@ -93,8 +90,8 @@ class Worker:
         self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
         self._writer = Writer(config.url, self.claim)
         self._live: dict[UUID, LiveJob] = {}
-        self._to_report: set[UUID] = set()
-        self._wants = False
+        self._reports = Reports(self._live.get, self._writer)
+        self._wants = self._claiming = False
         self._id: int | None = None
         self._adopts = False
         self._stopped_at: float | None = None
@@ -131,6 +128,7 @@ class Worker:
     def begin(self, worker_id: int) -> None:
         """Claim jobs as the worker of this number."""
         self._id = worker_id
+        self._reports.begin()
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="awaitd-worker")
         self.wake()
@@ -156,7 +154,7 @@ class Worker:
         free = self.slots - len(self._live)
         if not self._wants or free <= 0 or self._id is None or self._stopped_at is not None:
             return None
-        self._wants = False
+        self._wants, self._claiming = False, True
         if self._adopts:  # in turn with the outcomes, lest one that has just ended begins again
             return Change(_MINE, (self._id,), self._adopted, self._not_claimed, again=False)
         asked = min(free, 100)
@@ -173,8 +171,11 @@ class Worker:
             live.attempt.interrupt(Interruption.CANCEL)
 
     def look_at(self, job_ids: Iterable[UUID]) -> None:
-        """Stop those of the jobs that run here for which a cancel is on record."""
-        if here := [job_id for job_id in job_ids if job_id in self._live]:
+        """Stop those of the jobs that run here for which a cancel is on record.
+
+        In turn with claims: what is being started may be known here later than its cancel.
+        """
+        if here := [i for i in job_ids if i in self._live or self._claiming]:
             self._writer.queue(Change(_CANCELS, (here,), self._are_to_stop))
 
     def _are_to_stop(self, rows: Rows) -> None:
@@ -197,19 +198,21 @@ class Worker:
                 live.attempt.interrupt(Interruption.SHUTDOWN)
         await self._wait_until_idle(cancel_grace)
         self._closed = True
+        self._reports.stop()
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait((self._looking,))
         await self._scheduler.close()
 
     def _claimed(self, asked: int, rows: Rows) -> None:
+        self._claiming = False
         if len(rows) == asked:
             self.wake()
         self._start(rows)
 
     def _not_claimed(self, _: StoreUnavailable) -> None:
         """It may have been made all the same: then there are jobs that only the tables know."""
-        self._adopts = True
+        self._adopts, self._claiming = True, False
         self.doubts()
 
     def _start(self, rows: Iterable[Any]) -> None:
@@ -239,7 +242,7 @@ class Worker:
     def _ended(self, live: LiveJob, outcome: Outcome) -> None:
         if self._closed:  # it outlasted every grace: the crash rule is for others to apply
             return
-        self._to_report.discard(live.id)
+        self._reports.forget(live.id)
         values = finish_values(
             live.id, live.number, self._config.now(), outcome, lines_text(live.lines)
         )
@@ -259,37 +262,20 @@ class Worker:
         self.wake()
 
     def _heard(self, job_id: UUID) -> None:
-        self._to_report.add(job_id)
+        self._reports.heard(job_id)
         self._spoke(job_id)
 
     async def _look(self) -> None:
-        """Now and then: for what is due, for what was claimed unknowingly, for reports."""
-        next_report = 0.0
+        """Now and then: for what is due, for what was claimed unknowingly."""
         while True:
             await asyncio.sleep(self._config.poll_every)
-            try:
-                self.wake()
-                if (now := asyncio.get_running_loop().time()) >= next_report:
-                    next_report = now + REPORT_EVERY
-                    self._report()
-            except Exception:  # whatever it is, the next round tries again
-                log.exception("the worker did not look around")
+            self.wake()
 
     def _adopted(self, rows: Rows) -> None:
         """Start the jobs that are this worker's, though it was never told so."""
-        self._adopts = False
+        self._adopts = self._claiming = False
         self._start(rows)
         self.wake()
-
-    def _report(self) -> None:
-        reporting, self._to_report = self._to_report, set()
-        for live in filter(None, map(self._live.get, reporting)):
-            values = (
-                *(live.id, live.number, progress_text(live.last_progress)),
-                lines_text(live.lines),
-            )
-            text = "SELECT report(%s, %s, %s, %s)"
-            self._writer.queue(Change(text, values, lambda _: None, lambda _: None))
 
     async def _wait_until_idle(self, timeout: float) -> None:
         if self._live:

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
+from app.engines.postgres.config import PostgresConfig, wall_clock
 from app.engines.postgres.connections import connect, conninfo
 from app.engines.postgres.worker import FINISH, finish_values
-from app.engines.postgres.config import PostgresConfig, wall_clock
 from app.jobs.errors import StartUpError
 from app.jobs.events import EventKind, Watch
-from app.jobs.models import ErrorType
+from app.jobs.models import ErrorType, Job
 from app.jobs.runner import Outcome
 from app.scheduler import Status, Step
 from tests.engines.harness import LONG, accepted, ended, idle
@@ -59,6 +59,24 @@ async def test_cancel_on_another_node(node: Open, puppets: Puppets) -> None:
     assert (await api.cancel(job.id)).status is Status.RUNNING
     job = await ended(api, job)
     assert (job.status, job.result, puppets.cancels["a"]) == (Status.CANCELLED, b'"tidied"', 1)
+
+
+async def test_cancel_at_the_start(url: str, node: Open, puppets: Puppets) -> None:
+    """A cancel that is heard before the start that it follows is not lost."""
+    api, _ = await node(works=False), await node()
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        for number in range(5):
+            job = await accepted(api, job_of("hold", str(number)))
+            while not has_started(db, job):  # noqa: ASYNC110  PostgreSQL does not say
+                await asyncio.sleep(0)
+            db.execute("SELECT cancel(%s, 0, NULL)", (job.id,))
+            assert (await ended(api, job)).status is Status.CANCELLED
+
+
+def has_started(db: psycopg.Connection[Any], job: Job) -> bool:
+    """Whether the row says so within some milliseconds, while the event loop stands still."""
+    query = "SELECT FROM jobs WHERE id = %s AND status = 1"
+    return any(db.execute(query, (job.id,)).fetchall() for _ in range(20))
 
 
 async def test_stream_on_another_node(node: Open, puppets: Puppets) -> None:

@@ -327,6 +327,7 @@ BEGIN
     IF _lines IS NOT NULL THEN
         INSERT INTO reports VALUES (_id, _attempt, NULL, _lines)
         ON CONFLICT (id) DO UPDATE SET attempt = _attempt, lines = _lines, progress = NULL;
+        PERFORM pg_notify('awaitd_reports', _id::text);
     END IF;
     IF _job.cancel_requested_at IS NOT NULL OR _step = 'cancel' THEN
         RETURN QUERY SELECT * FROM conclude(_job, 4, _now, nullif(_returned, 'null'), _raised);
