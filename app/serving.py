@@ -103,6 +103,12 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
         run_to_its_end(serving, config.get_loop_factory(), messages=settings.exception_text)
 
 
+def run_alone(main: Coroutine[Any, Any, None], settings: Settings) -> None:
+    """Run what serves nothing, on the same kind of event loop and with the same care."""
+    config = uvicorn.Config("", log_config=None)
+    run_to_its_end(main, config.get_loop_factory(), messages=settings.exception_text)
+
+
 def run_to_its_end(
     main: Coroutine[Any, Any, None],
     make_loop: Callable[[], asyncio.AbstractEventLoop] | None,
@@ -142,7 +148,7 @@ def _closing(runner: asyncio.Runner, messages: bool) -> Iterator[asyncio.Abstrac
 
 async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:
     async with app.router.lifespan_context(app):
-        _collect_rarely()
+        collect_rarely()
         server.opened = True
         await server.serve(sockets=doubled(listener))
 
@@ -152,7 +158,7 @@ def doubled(listener: socket.socket) -> list[socket.socket]:
     return [listener, *(listener.dup() for _ in range(ACCEPTS - 1))]
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Spare every request its share of looking for garbage.
 
     What start-up has made stays to the end, so it is looked at no more; and what requests and jobs

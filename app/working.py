@@ -3,6 +3,7 @@
 import asyncio
 
 from app.main import build_engine, build_registry, require_postgres
+from app.serving import collect_rarely, run_alone
 from app.settings import Settings
 from app.shutdown import SIGNALS, SLACK, Deadline
 from app.telemetry import configure_logging
@@ -11,7 +12,7 @@ from app.telemetry import configure_logging
 def run_worker(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises `StartUpError`."""
     configure_logging(exception_text=settings.exception_text)
-    asyncio.run(_work(settings))
+    run_alone(_work(settings), settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -32,6 +33,7 @@ async def _work(settings: Settings) -> None:
         loop.add_signal_handler(signal, stop.set)
     with Deadline(settings.shutdown_grace + settings.cancel_grace + SLACK) as deadline:
         async with engine:
+            collect_rarely()
             await stop.wait()
             deadline.start()
             engine.drain()
