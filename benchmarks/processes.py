@@ -32,6 +32,7 @@ PACKAGES: Final = {
     "wrk": "wrk",
     "redis-server": "redis-server",
     "initdb": "postgresql",
+    "pg_isready": "postgresql",
     "postgres": "postgresql",
 }
 """The Debian package that has a program."""

@@ -44,3 +44,18 @@ async def stalls(seconds: float, pause: float = 0.002) -> list[float]:
         await asyncio.sleep(pause)
         late.append(round((time.perf_counter() - before - pause) * 1e3, 3))
     return late
+
+
+@task
+async def begun() -> float:
+    """When its first step was, by the clock that all processes of a machine share."""
+    return time.monotonic()
+
+
+@task
+async def stopped() -> float:
+    """When it was told to stop, by the same clock."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return time.monotonic()

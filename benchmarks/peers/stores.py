@@ -42,7 +42,13 @@ def postgres() -> Iterator[tuple[Server, str]]:
         )
         port = free_port()
         command = [find_program("postgres"), "-D", str(folder), "-p", str(port), "-k", str(folder)]
-        with started(command, port=port, user=USER, cwd=folder) as server:
+        with started(command, port=port, is_ready=_takes, user=USER, cwd=folder) as server:
             yield server, f"host=127.0.0.1 port={port} user=peer dbname=postgres"
     finally:
         shutil.rmtree(folder)
+
+
+def _takes(port: int) -> bool:
+    """Whether PostgreSQL takes connections: it listens before it does."""
+    command = [find_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    return subprocess.run(command).returncode == 0
