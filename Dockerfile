@@ -17,7 +17,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app ./app
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir=/wheels . \
     && python -m venv --without-pip /opt/awaitd \
-    && pip --python=/opt/awaitd install --no-index --find-links=/wheels /wheels/awaitd-*.whl \
+    && pip --python=/opt/awaitd install --no-index --find-links=/wheels \
+        "$(echo /wheels/awaitd-*.whl)[postgres]" \
     && /opt/awaitd/bin/awaitd --help >/dev/null
 
 
