@@ -1,0 +1,149 @@
+"""The client for programs without an event loop."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+from uuid import UUID
+
+from app.client import steps
+from app.client.drivers import Driver
+from app.client.options import Filters, Options
+from app.client.records import Job, JobEvent, LogLine, Progress, Task
+from app.client.streams import AllJobs, OneJob
+from app.client.transport import Service
+from app.scheduler import Status
+
+
+class Awaitd:
+    """A service, to submit jobs to and to find them at. Threads may share it.
+
+    `url` and `api_key` are those of the environment (`AWAITD_URL`, `AWAITD_API_KEY`) where they
+    are not given; `ValueError` says that one is none. `timeout` bounds each request in seconds,
+    beside what is waited for a job, and with all of its attempts: it is made again after a lost
+    connection, a 429 or a 503, not before `Retry-After`. That is safe: submissions carry a key.
+
+    What goes wrong between the two is raised as an `AwaitdError`.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout: float = 30.0
+    ) -> None:
+        service = Service.of(url, api_key, timeout)
+        self.url: Final = service.url
+        """Where the service is."""
+        self._driver = Driver(service)
+
+    def submit(self, task: str, options: Options | None = None, /, **params: Any) -> "JobHandle":
+        """Submit a job, which is durable when this returns; `params` are the task's, as JSON.
+
+        Raises `UnknownTask`, `InvalidParams`, or `Busy` if there is no room for it in time.
+        """
+        return self._handle(self._driver.run(steps.submit(options, task=task, params=params)))
+
+    def job(self, job_id: UUID | str) -> "JobHandle":
+        """The handle of a job by its id; asks nothing. Raises `ValueError` for what is no UUID."""
+        return self._handle(job_id if isinstance(job_id, UUID) else UUID(job_id))
+
+    def jobs(self, filters: Filters | None = None, *, page_size: int = 100) -> Iterator[Job]:
+        """The jobs that fit, newest first, as summaries; further pages are asked for on the way."""
+        cursor = None
+        while True:
+            page = self._driver.run(steps.page(filters or Filters(), page_size, cursor))
+            yield from page.jobs
+            if (cursor := page.next) is None:
+                return
+
+    def tasks(self) -> list[Task]:
+        """What can be run."""
+        return self._driver.run(steps.tasks())
+
+    def events(self, filters: Filters | None = None) -> Iterator[JobEvent]:
+        """What happens to the jobs that fit, from now on and without end.
+
+        These are states, not history: of several changes at once the latest is told. A stream
+        that is cut off is resumed where it was; progress and log lines are left out meanwhile.
+        """
+        return self._driver.follow(AllJobs(filters or Filters()))
+
+    def close(self) -> None:
+        """Let go of all connections, as leaving `with` does."""
+        self._driver.close()
+
+    def _handle(self, job_id: UUID) -> "JobHandle":
+        return JobHandle(job_id, self._driver)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class JobHandle:
+    """A job of a service, with the verbs of the scheduler's `BackgroundTask`.
+
+    Each asks the service; all raise `JobNotFound`, and `JobExpired` after the retention period.
+    """
+
+    def __init__(self, job_id: UUID, driver: Driver) -> None:
+        self.id: Final = job_id
+        self._driver = driver
+
+    def status(self) -> Status:
+        """Where the job stands now."""
+        return self._driver.run(steps.status(self.id))
+
+    def get_result(self) -> Any:
+        """What the coroutine returned, as JSON; None for a cancelled one that returned nothing.
+
+        Raises `JobFailed` for a failed job, and `TaskNotFinished` before the end.
+        """
+        return self._driver.run(steps.result(self.id))
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait until the job has finished, then as `get_result()`.
+
+        Raises `TimeoutError` when `timeout` seconds run out, which leaves the job alone.
+        """
+        return self._driver.run(steps.wait(self.id, timeout))
+
+    def cancel(self) -> bool:
+        """Ask the job to stop; True if this call newly asked.
+
+        A pending job is cancelled at once and never runs. In a running one `CancelledError` is
+        raised where it awaits, once; it is cancelled when it has really ended.
+        """
+        return self._driver.run(steps.cancel(self.id))
+
+    def progress(self) -> Progress | None:
+        """How far the running coroutine says it is; None if it says nothing."""
+        return self._driver.run(steps.progress(self.id))
+
+    def logs(self) -> list[LogLine]:
+        """The last lines that the coroutine wrote, over all attempts, oldest first."""
+        return self._driver.run(steps.logs(self.id))
+
+    def events(self) -> Iterator[JobEvent]:
+        """The job's life from its state now to `done`.
+
+        These are states, not history. A stream that is cut off is resumed where it was, also by a
+        service that was started again; log lines that were written meanwhile are told, too.
+        """
+        return self._driver.follow(OneJob(self.id))
+
+    def details(self) -> Job:
+        """All that is known of the job."""
+        return self._driver.run(steps.details(self.id))
+
+    def again(self, options: Options | None = None, /, **params: Any) -> "JobHandle":
+        """Submit a copy: the same task with the same params, or with these in their place."""
+        copy = steps.submit(options, copy_of=str(self.id), params=params)
+        return JobHandle(self._driver.run(copy), self._driver)
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.id}>"
