@@ -1,4 +1,4 @@
-"""How `awaitd backup` gets a copy of the store into a file; standard library only."""
+"""How the command line gets a page, and a copy of the store into a file; standard library only."""
 
 import fcntl
 import http.client
@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -48,15 +49,40 @@ def connected(url: str, timeout: float) -> Iterator[tuple[http.client.HTTPConnec
         yield connection, parts.path
 
 
-def get(url: str, path: str) -> tuple[int, bytes]:
-    """Status and body of a page; raises `Unreachable` within 3 seconds."""
+def get(
+    url: str, path: str, headers: Mapping[str, str] | None = None, *, within: float = REACH_WITHIN
+) -> tuple[int, bytes]:
+    """Status and body of a page; raises `Unreachable` when it is not there `within` seconds.
+
+    Whatever takes so long: names are looked up, and several addresses tried, without a limit of
+    their own, so who is asked is not waited for.
+    """
+    found: list[tuple[int, bytes] | Unreachable] = []
+    asking = Thread(
+        target=lambda: found.append(_get(url, path, headers or {}, within)), daemon=True
+    )
+    asking.start()
+    asking.join(within)
+    match found:
+        case []:
+            raise Unreachable(f"cannot reach {url}: no answer within {within:g} s")
+        case [Unreachable() as error]:
+            raise error
+        case [(status, body)]:
+            return status, body
+    raise AssertionError(found)
+
+
+def _get(
+    url: str, path: str, headers: Mapping[str, str], timeout: float
+) -> tuple[int, bytes] | Unreachable:
     try:
-        with connected(url, REACH_WITHIN) as (connection, root):
-            connection.request("GET", root + path)
+        with connected(url, timeout) as (connection, root):
+            connection.request("GET", root + path, headers=dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Unreachable(f"cannot reach {url}: {error}") from error
+        return Unreachable(f"cannot reach {url}: {error}")
 
 
 def fetch_backup(url: str, file: Path, headers: Mapping[str, str]) -> int:

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Final, TypeAlias
 
 from app.jobs.texts import traceback_of
+from app.visible import visible
 
 _ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -47,13 +48,6 @@ class LineFormatter(logging.Formatter):
     def formatStack(self, stack_info: str) -> str:
         """The lines of a stack, likewise."""
         return _indented(super().formatStack(stack_info))
-
-
-def visible(text: str) -> str:
-    """The text with everything that is not seen as it is turned into an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def without_query(record: logging.LogRecord) -> bool:

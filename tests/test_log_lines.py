@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.log_lines import LineFormatter, visible, without_query
+from app.log_lines import LineFormatter, without_query
+from app.visible import visible
 from tests.support.raw import exchange
 from tests.support.server import Server
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli.commands import cli
 from tests.support.server import Server, environment
 
 NOT_READY = b'{"status":"not-ready","reason":"shutting down"}'

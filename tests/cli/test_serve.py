@@ -9,7 +9,7 @@ import httpx
 from typer.testing import CliRunner
 
 from app import __version__
-from app.cli import cli
+from app.cli.commands import cli
 from tests.support.command import finish, start
 from tests.support.server import ROOT, Server
 

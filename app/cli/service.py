@@ -1,59 +1,19 @@
-"""The command line."""
+"""The commands of a server: run it, ask it, copy what it keeps."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeAlias
+from typing import Annotated
 
 import typer
 
-from app import __version__
-from app.fetch import Incomplete, Refused, Unreachable, fetch_backup, get, require_new
-from app.key_commands import keys
-
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_UNREACHABLE: Final = 5
-
-_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
-
-Url: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        envvar="AWAITD_URL",
-        help="Where the server is.",
-        show_default="where AWAITD_HOST and AWAITD_PORT say",
-    ),
-]
-
-cli = typer.Typer(
-    name="awaitd",
-    help="An HTTP job runner for Python coroutines.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-def main() -> None:
-    """Run the command line."""
-    cli(prog_name="awaitd")
-
-
-cli.add_typer(keys)
-
-
-@cli.callback(invoke_without_command=True)
-def awaitd(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """An HTTP job runner for Python coroutines."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+from app.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
+from app.cli.health import check_health
+from app.cli.options import Url
+from app.cli.root import cli, fail
+from app.cli.server import authorization, server_url
+from app.fetch import Incomplete, Refused, Unreachable, fetch_backup, require_new
 
 
 @cli.command()
@@ -82,7 +42,7 @@ def worker() -> None:
 
         settings = load_settings()
         if settings.database_url is None:
-            _fail("a worker needs AWAITD_DATABASE_URL", EXIT_USAGE)
+            fail("a worker needs AWAITD_DATABASE_URL", EXIT_USAGE)
         from app.working import run_worker
 
         run_worker(settings)
@@ -96,7 +56,7 @@ def migrate() -> None:
 
         settings = load_settings()
         if settings.database_url is None:
-            _fail("there is nothing to migrate without AWAITD_DATABASE_URL", EXIT_USAGE)
+            fail("there is nothing to migrate without AWAITD_DATABASE_URL", EXIT_USAGE)
         from app.working import migrate_database
 
         for name in migrate_database(settings) or ["nothing: it is up to date"]:
@@ -106,13 +66,7 @@ def migrate() -> None:
 @cli.command()
 def health(url: Url = None) -> None:
     """Ask the server whether it accepts work: exit 0 if it is ready, 1 if not, 5 if not there."""
-    try:
-        status, body = get(url or _local_url(), "/readyz")
-    except Unreachable as error:
-        _fail(str(error), EXIT_UNREACHABLE)
-    if status != 200:
-        _fail(f"not ready: {_reason_in(body) or f'it answered {status}'}", EXIT_FAILED)
-    typer.echo("ready")
+    raise typer.Exit(check_health(url))
 
 
 @cli.command()
@@ -129,13 +83,13 @@ def backup(
     """
     try:
         _require_place(file)
-        size = fetch_backup(url or _local_url(), file, _authorization())
+        size = fetch_backup(server_url(url), file, authorization())
     except Unreachable as error:
-        _fail(str(error), EXIT_UNREACHABLE)
+        fail(str(error), EXIT_UNREACHABLE)
     except ValueError:  # whose text has the key
-        _fail("AWAITD_API_KEY cannot be sent: it is no key, or has more around it", EXIT_USAGE)
+        fail("AWAITD_API_KEY cannot be sent: it is no key, or has more around it", EXIT_USAGE)
     except (Refused, Incomplete, OSError) as error:
-        _fail(f"no backup: {error}", EXIT_FAILED)
+        fail(f"no backup: {error}", EXIT_FAILED)
     typer.echo(f"awaitd: {file} has {size} bytes", err=True)
 
 
@@ -158,23 +112,9 @@ def _start_up_errors() -> Iterator[None]:
     try:
         yield
     except BadSettings as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     except (StartUpError, BadKeys) as error:
-        _fail(str(error), EXIT_FAILED)
-
-
-def _local_url() -> str:
-    """Where `awaitd serve` with this environment listens on this machine."""
-    host = os.environ.get("AWAITD_HOST", "").strip("[]")
-    if host in _WILDCARDS:
-        host = "127.0.0.1"
-    port = os.environ.get("AWAITD_PORT") or "8000"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _authorization() -> dict[str, str]:
-    key = os.environ.get("AWAITD_API_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+        fail(str(error), EXIT_FAILED)
 
 
 def _require_place(file: Path) -> None:
@@ -182,18 +122,6 @@ def _require_place(file: Path) -> None:
     try:
         require_new(file)
     except FileExistsError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     if not file.parent.is_dir():
-        _fail(f"there is no directory {file.parent}", EXIT_USAGE)
-
-
-def _reason_in(body: bytes) -> str | None:
-    try:
-        return str(json.loads(body)["reason"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"awaitd: {message}", err=True)
-    raise typer.Exit(code)
+        fail(f"there is no directory {file.parent}", EXIT_USAGE)

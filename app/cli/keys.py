@@ -1,26 +1,21 @@
 """`awaitd keys`: make, list and remove API keys, in their file and without the server."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from app.cli.exits import EXIT_FAILED, EXIT_USAGE
+from app.cli.options import OutputOption
+from app.cli.output import Output, print_rows
+from app.cli.root import cli, fail
 from app.keys import DEFAULT_SCOPES, ApiKey, BadKeys, InvalidKey, KeyFile
 
 keys = typer.Typer(name="keys", help="Make, list and remove API keys.", no_args_is_help=True)
-
-
-class Output(StrEnum):
-    """How a list is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
+cli.add_typer(keys)
 
 
 @keys.command()
@@ -41,25 +36,12 @@ def add(
 
 
 @keys.command("ls")
-def list_keys(
-    output: Annotated[Output, typer.Option(help="How to print them.")] = Output.TABLE,
-) -> None:
+def list_keys(output: OutputOption = Output.TABLE) -> None:
     """List the keys there are, without what is secret of them."""
     with _errors():
         rows = [_members(key) for key in _file().read()]
-    match output:
-        case Output.TABLE:
-            columns = ("id", "owner", "scopes", "created_at", "expires_at")
-            cells = [columns, *(tuple(_cell(row[name]) for name in columns) for row in rows)]
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            for line in cells:
-                padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-                typer.echo("  ".join(padded).rstrip())
-        case Output.JSON:
-            typer.echo(json.dumps(rows, indent=2))
-        case Output.JSONL:
-            for row in rows:
-                typer.echo(json.dumps(row))
+    columns = ("id", "owner", "scopes", "created_at", "expires_at")
+    print_rows(rows, columns, output)
 
 
 @keys.command()
@@ -91,10 +73,6 @@ def _time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _cell(value: Any) -> str:
-    return "never" if value is None else value if isinstance(value, str) else ",".join(value)
-
-
 @contextmanager
 def _errors() -> Iterator[None]:
     from app.settings import BadSettings
@@ -102,8 +80,6 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (BadSettings, InvalidKey) as error:
-        typer.echo(f"awaitd: {error}", err=True)
-        raise typer.Exit(2) from error
+        fail(str(error), EXIT_USAGE)
     except BadKeys as error:
-        typer.echo(f"awaitd: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail(str(error), EXIT_FAILED)

@@ -1,0 +1,124 @@
+"""`awaitd run` and `awaitd again`: submit a job, and wait for it if asked to."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.bar import progress_of
+from app.cli.complete import complete_task
+from app.cli.connect import connected, job_in
+from app.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_WAITED, say
+from app.cli.options import JOBS, JobId, Labels, Timeout, Url, Wait, pair_of
+from app.cli.output import print_json
+from app.cli.root import cli, fail
+
+if TYPE_CHECKING:
+    from app.client import Awaitd, JobHandle
+
+
+@cli.command(rich_help_panel=JOBS)
+def run(  # noqa: PLR0913 - each is an argument or option of the command
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="Its name.", autocompletion=complete_task)
+    ],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Its params; a value is JSON if it can be read as JSON, else text.",
+        ),
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Its params as one object; - reads stdin.")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    priority: Annotated[int | None, typer.Option(help="Higher first.")] = None,
+    delay: Annotated[float | None, typer.Option(min=0, help="Seconds until it is due.")] = None,
+    label: Labels = None,
+    key: Annotated[
+        str | None, typer.Option(help="The idempotency key: the same one makes no second job.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Submit a job and print its id; with --wait, its result as JSON once it has ended.
+
+    Exit 0: it was submitted, or has completed; 1: it failed; 3: it was cancelled;
+    4: it has not ended within --timeout; 2: wrong use, an unknown task or wrong params.
+    """
+    _require_wait(wait, timeout)
+    given = _object_in(params) | dict(_param_in(text) for text in values or ())
+    labels = dict(pair_of(text, "label") for text in label or ())
+    with connected(url, patient=wait) as client:
+        from app.client import Options
+
+        options = Options(priority=priority, delay=delay, labels=labels, idempotency_key=key)
+        _submitted(client, client.submit(task, options, **given), wait, timeout)
+
+
+@cli.command(rich_help_panel=JOBS)
+def again(job_id: JobId, wait: Wait = False, timeout: Timeout = None, url: Url = None) -> None:
+    """Submit a copy of a job, as `run` does."""
+    _require_wait(wait, timeout)
+    with connected(url, patient=wait) as client:
+        _submitted(client, job_in(client, job_id).again(), wait, timeout)
+
+
+def _submitted(client: "Awaitd", job: "JobHandle", wait: bool, timeout: float | None) -> None:
+    if not wait:
+        typer.echo(job.id)
+        return
+    say(f"job {job.id}")
+    try:
+        _wait(client, job, timeout)
+    except KeyboardInterrupt:
+        fail(f"the job goes on; to cancel it: awaitd cancel {job.id}", EXIT_INTERRUPTED)
+    except TimeoutError:
+        text = f"the job has not ended within {timeout:g} s and goes on"
+        fail(f"{text}; its result: awaitd result {job.id}", EXIT_WAITED)
+
+
+def _wait(client: "Awaitd", job: "JobHandle", timeout: float | None) -> None:
+    from app.client import JobFailed, Status
+
+    try:
+        with progress_of(job, client.url):
+            value = job.wait(timeout)
+    except JobFailed as error:
+        fail(f"the job failed: {error}", EXIT_FAILED)
+    is_cancelled = value is None and job.status() is Status.CANCELLED
+    if not is_cancelled:
+        print_json(value)
+    if is_cancelled or job.status() is Status.CANCELLED:
+        fail("the job was cancelled", EXIT_CANCELLED)
+
+
+def _require_wait(wait: bool, timeout: float | None) -> None:
+    if timeout is not None and not wait:
+        raise typer.BadParameter("--timeout limits the waiting: give --wait as well")
+
+
+def _param_in(text: str) -> tuple[str, Any]:
+    name, value = pair_of(text, "param")
+    try:
+        return name, json.loads(value, parse_constant=_no_constant)
+    except ValueError:
+        return name, value
+
+
+def _object_in(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(sys.stdin.read() if text == "-" else text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise typer.BadParameter(f"--params is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("--params is no object, such as {}")
+    return value
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
