@@ -1,6 +1,6 @@
 """The client for programs with an event loop."""
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
@@ -62,7 +62,7 @@ class AsyncAwaitd:
         """What can be run."""
         return await self._driver.run(steps.tasks())
 
-    def events(self, filters: Filters | None = None) -> AsyncIterator[JobEvent]:
+    def events(self, filters: Filters | None = None) -> AsyncGenerator[JobEvent, None]:
         """What happens to the jobs that fit, from now on and without end.
 
         These are states, not history: of several changes at once the latest is told. A stream
@@ -134,7 +134,7 @@ class AsyncJobHandle:
         """The last lines that the coroutine wrote, over all attempts, oldest first."""
         return await self._driver.run(steps.logs(self.id))
 
-    def events(self) -> AsyncIterator[JobEvent]:
+    def events(self) -> AsyncGenerator[JobEvent, None]:
         """The job's life from its state now to `done`.
 
         These are states, not history. A stream that is cut off is resumed where it was, also by a

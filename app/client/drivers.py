@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
 from typing import TypeVar
 
@@ -37,7 +37,7 @@ class Driver:
                 value: T = end.value
                 return value
 
-    def follow(self, stream: AllJobs | OneJob) -> Iterator[JobEvent]:
+    def follow(self, stream: AllJobs | OneJob) -> Generator[JobEvent, None, None]:
         """The events of a stream, taken up again wherever it is cut off."""
         while True:
             with self._transport.stream(stream.request()) as chunks:
@@ -83,7 +83,7 @@ class AsyncDriver:
                 value: T = end.value
                 return value
 
-    async def follow(self, stream: AllJobs | OneJob) -> AsyncIterator[JobEvent]:
+    async def follow(self, stream: AllJobs | OneJob) -> AsyncGenerator[JobEvent, None]:
         """The events of a stream, taken up again wherever it is cut off."""
         while True:
             async with self._transport.stream(stream.request()) as chunks:

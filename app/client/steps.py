@@ -145,8 +145,8 @@ def _result(job_id: UUID, *, wait: int, within: float | None) -> Steps[Any]:
 
 
 def _whole(left: float) -> int:
-    """Seconds to ask the service to wait; it counts in whole ones."""
-    return max(0, math.ceil(min(left, MAX_WAIT)))
+    """Seconds to ask the service to wait; it counts in whole ones, and the last is cut short."""
+    return max(math.floor(min(left, MAX_WAIT)), 1 if left > 0 else 0)
 
 
 def _out_of_time(job_id: UUID, status: str, timeout: float | None) -> TimeoutError:

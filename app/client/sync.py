@@ -1,6 +1,6 @@
 """The client for programs without an event loop."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
@@ -57,7 +57,7 @@ class Awaitd:
         """What can be run."""
         return self._driver.run(steps.tasks())
 
-    def events(self, filters: Filters | None = None) -> Iterator[JobEvent]:
+    def events(self, filters: Filters | None = None) -> Generator[JobEvent, None, None]:
         """What happens to the jobs that fit, from now on and without end.
 
         These are states, not history: of several changes at once the latest is told. A stream
@@ -128,7 +128,7 @@ class JobHandle:
         """The last lines that the coroutine wrote, over all attempts, oldest first."""
         return self._driver.run(steps.logs(self.id))
 
-    def events(self) -> Iterator[JobEvent]:
+    def events(self) -> Generator[JobEvent, None, None]:
         """The job's life from its state now to `done`.
 
         These are states, not history. A stream that is cut off is resumed where it was, also by a
