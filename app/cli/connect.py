@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from app.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE, say
+from app.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, say
 from app.cli.root import fail
 from app.cli.server import server_url
 from app.fetch import Unreachable, get
@@ -41,8 +39,6 @@ def connected(url: str | None, *, patient: bool = False) -> Iterator["Awaitd"]:
         fail(str(error), _exit_of(error))
     except ValueError as error:
         fail(str(error), EXIT_USAGE)
-    except KeyboardInterrupt as error:
-        raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 def job_in(client: "Awaitd", job_id: str) -> "JobHandle":

@@ -40,6 +40,8 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
     """List the keys there are, without what is secret of them."""
     with _errors():
         rows = [_members(key) for key in _file().read()]
+    if output is Output.TABLE:
+        rows = [row | {"expires_at": row["expires_at"] or "never"} for row in rows]
     columns = ("id", "owner", "scopes", "created_at", "expires_at")
     print_rows(rows, columns, output)
 

@@ -70,8 +70,8 @@ def _submitted(client: "Awaitd", job: "JobHandle", wait: bool, timeout: float | 
     if not wait:
         typer.echo(job.id)
         return
-    say(f"job {job.id}")
     try:
+        say(f"job {job.id}")
         _wait(client, job, timeout)
     except KeyboardInterrupt:
         fail(f"the job goes on; to cancel it: awaitd cancel {job.id}", EXIT_INTERRUPTED)
