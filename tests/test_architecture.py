@@ -31,14 +31,14 @@ FLOORS: Final = {
     "app/shutdown.py": 2,
     "app/tasks/": 2,
     "app/telemetry.py": 2,
-    "app/__main__.py": 3,
-    "app/cli/": 3,
     "app/cycle.py": 3,
     "app/framing.py": 3,
     "app/main.py": 3,
     "app/protocol.py": 3,
     "app/serving.py": 3,
     "app/working.py": 3,
+    "app/cli/": 4,
+    "app/__main__.py": 5,
 }
 """The floor of each file, by its own path or its folder's."""
 
