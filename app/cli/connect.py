@@ -57,11 +57,12 @@ def _exit_of(error: "AwaitdError") -> int:
         NotAwaitd,
         PayloadTooLarge,
         UnknownTask,
+        Untrusted,
     )
     from app.client import Unreachable as Unanswered
 
     match error:
-        case Unanswered() | NotAwaitd():
+        case Unanswered() | NotAwaitd() | Untrusted():
             return EXIT_UNREACHABLE
         case UnknownTask() | InvalidParams() | InvalidParameter() | PayloadTooLarge() | KeyReused():
             return EXIT_USAGE

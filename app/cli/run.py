@@ -88,10 +88,10 @@ def _wait(client: "Awaitd", job: "JobHandle", timeout: float | None) -> None:
             value = job.wait(timeout)
     except JobFailed as error:
         fail(f"the job failed: {error}", EXIT_FAILED)
-    is_cancelled = value is None and job.status() is Status.CANCELLED
-    if not is_cancelled:
+    is_cancelled = job.status() is Status.CANCELLED
+    if value is not None or not is_cancelled:
         print_json(value)
-    if is_cancelled or job.status() is Status.CANCELLED:
+    if is_cancelled:
         fail("the job was cancelled", EXIT_CANCELLED)
 
 

@@ -32,6 +32,7 @@ from app.client.errors import (
     Unauthorized,
     UnknownTask,
     Unreachable,
+    Untrusted,
 )
 from app.client.options import Filters, Options
 from app.client.records import Attempt, Job, JobError, JobEvent, LogLine, Progress, Task
@@ -79,4 +80,5 @@ __all__ = [
     "Unauthorized",
     "UnknownTask",
     "Unreachable",
+    "Untrusted",
 ]

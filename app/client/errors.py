@@ -23,6 +23,10 @@ class Unreachable(AwaitdError):
     """
 
 
+class Untrusted(AwaitdError):
+    """Raised when the service's certificate is not one that this machine trusts for its name."""
+
+
 class NotAwaitd(AwaitdError):
     """Raised when what answers there speaks HTTP but is no awaitd: the URL is wrong."""
 

@@ -4,14 +4,15 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 import stamina
 
-from app.client.errors import Unreachable, problem_error
+from app import __version__
+from app.client.errors import Unreachable, Untrusted, problem_error
 from app.client.patience import Patience
 from app.client.wire import Answer, Request
 
@@ -33,7 +34,7 @@ class Service:
     """Where the service is, with which key it is asked, and for how long in all."""
 
     url: str
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     timeout: float
 
     @classmethod
@@ -51,7 +52,7 @@ class Service:
 
     def settings(self) -> dict[str, Any]:
         """What httpx is to know. No proxy is asked, and redirects are not followed."""
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "User-Agent": f"awaitd/{__version__}"}
         if self.api_key is not None:
             headers["Authorization"] = f"Bearer {self.api_key}"
         is_secure = self.url.startswith("https:")
@@ -84,11 +85,13 @@ class Service:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """What httpx raises comes as `Unreachable`."""
+        """What httpx raises comes as `Unreachable`, or as `Untrusted`, which no time mends."""
         try:
             yield
         except httpx.RequestError as error:
             what = str(error) or type(error).__name__
+            if _is_untrusted(error):
+                raise Untrusted(f"{self.url} is not to be trusted: {what}") from error
             raise Unreachable(f"no answer from {self.url}: {what}") from error
 
 
@@ -204,6 +207,12 @@ async def _async_chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
             yield chunk
     except httpx.RequestError:
         return
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _is_url(url: str) -> bool:
