@@ -38,7 +38,7 @@ def test_every_command_is_there() -> None:
     """The help names every command, and each has help of its own."""
     helped = CliRunner().invoke(cli, ["--help"]).output
     own = {arguments[0] for arguments in ASKING.values()}
-    for command in (*own, "serve", "keys", "openapi"):
+    for command in (*own, "serve", "worker", "migrate", "keys", "openapi"):
         assert f" {command} " in helped
         assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
 

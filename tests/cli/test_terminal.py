@@ -45,6 +45,8 @@ def test_a_plainer_bar(
     colors = {match for match in re.findall(COLOR, terminal.seen) if match != "\x1b[0m"}
     assert not {color for color in colors if re.search(r"[\[;][34]\d", color)}
     assert ("\x1b" in terminal.seen) is has_bar
+    assert has_bar or terminal.seen.endswith("\r\nnull\r\n")
+    assert has_bar or terminal.seen.count("\n") == 2
 
 
 def test_ctrl_c_leaves_the_job_running(jobs: Server, gate: Path, tmp_path: Path) -> None:
