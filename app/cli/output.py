@@ -61,15 +61,10 @@ def print_json(value: Any, indent: int | None = 2) -> None:
     typer.echo(text if text.isprintable() else "".join(map(_escaped, text)))
 
 
-def shows_colors() -> bool:
-    """Whether stdout is a terminal whose user has not asked for none (`NO_COLOR`)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-
-
 def _print_table(cells: list[list[str]]) -> None:
     """Columns side by side; a line is as long as it is, for programs to read and to be copied."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    colors = shows_colors()
+    colors = not os.environ.get("NO_COLOR")  # where there is no terminal `echo` drops them
     for line in cells:
         padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         padded[-1] = padded[-1].rstrip()

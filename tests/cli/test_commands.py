@@ -67,10 +67,12 @@ def test_who_drips_is_5_within_3_seconds(awaitd: Awaitd) -> None:
         thread = threading.Thread(target=drip, args=(listener,))
         thread.start()
         began = time.monotonic()
-        ran = awaitd("ls", AWAITD_URL=f"http://127.0.0.1:{listener.getsockname()[1]}")
-        took = time.monotonic() - began
-        ended.set()
-        thread.join()
+        try:
+            ran = awaitd("ls", AWAITD_URL=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            took = time.monotonic() - began
+            ended.set()
+            thread.join()
     assert (ran.exit_code, took < 3) == (5, True)
 
 
