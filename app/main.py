@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import __version__
 from app.api import (
     backup,
+    dashboard,
     docs,
     health,
     inspection,
@@ -172,7 +173,7 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
     app.state.api = ApiState(engine, registry, keys, metrics_of, _limits(settings))
     add_error_handlers(app)
     jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
-    for module in (*jobs_and_tasks, metrics, backup, health, problems, docs):
+    for module in (*jobs_and_tasks, metrics, backup, health, problems, docs, dashboard):
         app.include_router(module.router)
     return app
 

@@ -1,0 +1,22 @@
+/** Asks for an API key. */
+
+import { setKey } from "../api.js";
+import { html } from "../html.js";
+
+/** @param {{reason: string}} props empty when there was no key so far */
+export function KeyForm({ reason }) {
+  const onSubmit = (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    const text = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)).get("key");
+    setKey(String(text).trim());
+  };
+  return html`<h1>API key</h1>
+    <form class="key" onSubmit=${onSubmit}>
+      <p>This server wants an API key. It is kept in this tab only, until the tab is closed.</p>
+      ${reason && html`<p class="problem" role="alert">${reason}</p>`}
+      <label for="key">Key</label>
+      <input id="key" name="key" type="password" autocomplete="off" spellcheck="false" required />
+      <button class="primary">Use this key</button>
+      <p class="note">Whoever runs the server makes one with <code>awaitd keys add NAME</code>.</p>
+    </form>`;
+}
