@@ -39,7 +39,7 @@ export class Field {
     /** Whether it is sent at all; always, if it is required. */
     this.isSent = signal(isRequired || start !== undefined);
     /** Whether anybody has given it a value: a required text that nobody has touched is missing, not empty. */
-    this.isTouched = start !== undefined;
+    this.isTouched = start !== undefined && !(this.kind === "secret" && start === MASK);
     /** What is typed, or the index of what is chosen. */
     this.text = signal("");
     /** The fields of an object or a list. */
@@ -177,21 +177,22 @@ export class Field {
 
   /**
    * The value that it stands for; undefined when there is none to be sent.
+   * @param {{withSecrets?: boolean}} options
    * @returns {Json | undefined}
    */
-  value() {
+  value(options = {}) {
     if (!this.isSent.peek()) return undefined;
     const text = this.text.peek();
     const parts = this.parts.peek();
     switch (this.kind) {
       case "object":
-        return members(parts.map((part) => [part.name, part.value()]));
+        return members(parts.map((part) => [part.name, part.value(options)]));
       case "map":
-        return members(parts.map((part, index) => [this.names.peek()[index], part.value() ?? null]));
+        return members(parts.map((part, index) => [this.names.peek()[index], part.value(options) ?? null]));
       case "list":
-        return parts.map((part) => part.value() ?? null);
+        return parts.map((part) => part.value(options) ?? null);
       case "union":
-        return parts[0].value();
+        return parts[0].value(options);
       case "choice":
         return choicesOf(this.schema)[Number(text)];
       case "json":
@@ -199,6 +200,8 @@ export class Field {
       case "number":
         // What is no number is sent as it stands: the server says what is wrong with it.
         return text.trim() ? (numberOf(text.trim()) ?? text) : undefined;
+      case "secret":
+        return this.isTouched && options.withSecrets !== false ? text : undefined;
       default:
         return text || this.isTouched ? text : undefined;
     }
@@ -212,6 +215,7 @@ export class Field {
   errors(pointer) {
     if (!this.isSent.peek()) return [];
     if (this.kind === "json") return jsonErrors(this.text.peek(), pointer);
+    if (this.start === MASK && !this.isTouched) return [{ pointer, detail: "Secrets are not shown again: type it." }];
     const names = this.names.peek();
     const doubled = names.filter((name, index) => names.indexOf(name) < index);
     return [

@@ -126,6 +126,10 @@ function Union({ field, pointer, errors }) {
   </div>`;
 }
 
+/** What counts while nothing is sent. */
+/** @param {import("../types.js").Schema} schema */
+const hintOf = (schema) => (schema.default == null || schema.writeOnly ? schema.format : String(schema.default));
+
 /** What holds one value. */
 /** @param {Props} props */
 function Control({ field, pointer, errors }) {
@@ -143,14 +147,15 @@ function Control({ field, pointer, errors }) {
     "aria-required": field.isRequired && kind !== "choice" ? true : undefined,
     autocomplete: kind === "secret" ? "new-password" : "off",
     spellcheck: false,
+    placeholder: field.isSent.value ? schema.format : hintOf(schema),
   };
   if (kind === "choice") {
-    return html`<select ...${{ ...common, autocomplete: undefined, spellcheck: undefined }} onChange=${onInput}>
+    return html`<select ...${{ ...common, autocomplete: undefined, spellcheck: undefined, placeholder: undefined }} onChange=${onInput}>
       ${choicesOf(schema).map((choice, index) => html`<option value=${String(index)} key=${index}>${typeof choice === "string" ? choice : stringify(choice)}</option>`)}
     </select>`;
   }
   if (kind === "secret") return html`<input type="password" ...${common} onInput=${onInput} />`;
   if (kind === "number") return html`<input inputmode=${schema.type === "integer" ? "numeric" : "decimal"} class="number" ...${common} onInput=${onInput} />`;
-  if (kind === "text" && schema.format) return html`<input ...${common} placeholder=${schema.format} onInput=${onInput} />`;
+  if (kind === "text" && schema.format) return html`<input ...${common} onInput=${onInput} />`;
   return html`<textarea class=${kind} rows=${kind === "json" ? Math.min(12, 1 + field.text.value.split("\n").length) : 1} ...${common} onInput=${onInput} />`;
 }

@@ -34,13 +34,13 @@ class Draft {
     this.sent = "";
   }
 
-  /** Turns the fields of the params into their JSON, or the other way round. */
+  /** Turns the fields of the params into their JSON, or the other way round; secrets are not turned into what can be read. */
   turn() {
     const old = this.params.peek();
     this.errors.value = old.errors("/params");
     if (this.errors.peek().length) return;
     this.isJson.value = !this.isJson.peek();
-    const options = { name: "params", start: old.value() ?? {}, asJson: this.isJson.peek(), depth: 1 };
+    const options = { name: "params", start: old.value({ withSecrets: false }) ?? {}, asJson: this.isJson.peek(), depth: 1 };
     const params = new Field(this.schema.properties.params, this.schema, options);
     this.isJson.value = params.kind === "json"; // also when the JSON does not fit into the fields
     this.root.parts.value = [params, ...this.root.parts.peek().slice(1)];

@@ -38,7 +38,7 @@ export function JobPage({ id }) {
       <section><${Value} value=${job.params} what="params"><h2>Params</h2><//></section>
       <section>${hasResult(job)
         ? html`<${Value} value=${job.result} what="result"><h2>Result</h2><//>`
-        : html`<h2>Result</h2><p class="empty">${job.done ? "It has none." : "Not yet."}</p>`}</section>
+        : html`<div class="heading"><h2>Result</h2></div><p class="empty">${job.done ? "It has none." : "Not yet."}</p>`}</section>
     </div>
     <${Log} lines=${live.lines.value} isLive=${!job.done} />
     ${job.status === "running" && html`<${Stack} id=${id} />`}
@@ -91,7 +91,7 @@ function Outcome({ job }) {
     ${job.cancel_requested_at && !job.done && html`<p class="note">Cancelling: asked to stop <${Ago} at=${job.cancel_requested_at} />; it runs until its coroutine has ended.</p>`}
     ${job.status === "pending" && html`<p class="note">${job.attempt ? `Attempt ${job.attempt} of ${job.max_attempts} failed. ` : ""}${
       Date.parse(job.run_at) > now.value ? html`Due <${Ago} at=${job.run_at} />.` : "Waits for a slot."}</p>`}
-    ${job.status === "running" && (job.progress ? html`<${Progress} progress=${job.progress} />` : html`<p class="note">It reports no progress.</p>`)}
+    ${job.status === "running" && (job.progress ? html`<${Progress} progress=${job.progress} />` : !job.cancel_requested_at && html`<p class="note">It reports no progress.</p>`)}
     ${job.done && !job.error && html`<p class="note">Ended <${Ago} at=${job.finished_at} />${job.expires_at && html`, kept until <${Moment} at=${job.expires_at} />`}.</p>`}
   </div>`;
 }
