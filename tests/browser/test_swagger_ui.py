@@ -1,6 +1,5 @@
 import asyncio
 import re
-import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,96 +9,14 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Locator, expect
 
 from app.api import docs
 from app.keys import KeyFile
+from tests.support.browser import Visit
 from tests.support.server import Server
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-class Visit:
-    """A look at one host: what its pages asked of other hosts, and the errors they met."""
-
-    def __init__(self, page: Page, host: str) -> None:
-        self.page = page
-        self.host = host
-        self.foreign: list[str] = []
-        self.errors: list[str] = []
-        page.route("**/*", self._block_foreign)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", self._note_error)
-
-    def operation(self, tag: str, operation_id: str) -> Locator:
-        """An operation in Swagger UI, unfolded by its deep link."""
-        self.page.goto(f"{self.host}/docs#/{tag}/{operation_id}")
-        return self.page.locator(f"#operations-{tag}-{operation_id}")
-
-    def _block_foreign(self, route: Route) -> None:
-        if route.request.url.startswith(f"{self.host}/"):
-            route.continue_()
-        else:
-            self.foreign.append(route.request.url)
-            route.abort()
-
-    def _note_error(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium, as the system has it."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("no `chromium` on PATH; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile of the test's own."""
-    context = browser.new_context()
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def visit(context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
-    """Begins visits, none of which may ask another host for anything or meet an error."""
-    visits: list[Visit] = []
-
-    def begin(host: str) -> Visit:
-        visits.append(Visit(context.new_page(), host))
-        return visits[-1]
-
-    yield begin
-    for visit in visits:
-        assert (visit.foreign, visit.errors) == ([], [])
-
 
 @pytest.fixture
 def endless() -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import { numberOf, parse, stringify } from "../json.js";
 import { signal } from "../vendor/signals.js";
-import { alternativesOf, choicesOf, holds, isRecord, itemSchema, kindOf, mapSchema, resolved } from "./schema.js";
+import { alternativeOf, alternativesOf, choicesOf, holds, isRecord, itemSchema, kindOf, mapSchema, resolved } from "./schema.js";
 
 /** @typedef {import("../types.js").Schema} Schema */
 /** @typedef {import("../types.js").FieldError} FieldError */
@@ -56,7 +56,8 @@ export class Field {
     if (this.isBuilt) return;
     this.isBuilt = true;
     const { schema, root } = this;
-    if (this.start === undefined && holds(schema, root, schema.default ?? null)) this.start = schema.default;
+    const hasDefault = schema.default !== undefined && schema.default !== null;
+    if (this.start === undefined && hasDefault && holds(schema, root, schema.default)) this.start = schema.default;
     const { start } = this;
     switch (this.kind) {
       case "object":
@@ -70,7 +71,7 @@ export class Field {
         this.parts.value = this.firstItems();
         break;
       case "union":
-        this.choose(Math.max(0, this.alternatives.findIndex((one) => start !== undefined && holds(one, root, start))), start);
+        this.choose(alternativeOf(this.alternatives, root, start), start);
         break;
       case "choice":
         this.text.value = String(Math.max(0, choicesOf(schema).findIndex((one) => String(one) === String(start))));

@@ -119,7 +119,7 @@ function Union({ field, pointer, errors }) {
   const part = field.parts.value[0];
   const choose = (/** @type {any} */ event) => field.choose(Number(event.target.value));
   return html`<div class="union">
-    ${alternatives.length > 1 && html`<select aria-label=${`Kind of ${field.name || "value"}`} value=${field.text.value} onChange=${choose}>
+    ${alternatives.length > 1 && html`<select aria-label=${`Kind of ${pointer.slice(pointer.lastIndexOf("/") + 1)}`} value=${field.text.value} onChange=${choose}>
       ${alternatives.map((one, index) => html`<option value=${String(index)} key=${index}>${one.title ?? typeName(one, field.root)}</option>`)}
     </select>`}
     <div><${Input} field=${part} pointer=${pointer} errors=${errors} /></div>

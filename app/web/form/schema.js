@@ -139,13 +139,25 @@ export function holds(schema, root, value) {
  * @param {Schema} root
  * @param {{[name: string]: Json}} value
  */
-function holdsMembers({ properties = {}, required = [] }, root, value) {
-  return (
-    required.every((/** @type {string} */ name) => Object.hasOwn(value, name)) &&
-    Object.entries(value).every(
-      ([name, member]) => Object.hasOwn(properties, name) && holds(resolved(properties[name], root), root, member),
-    )
+function holdsMembers({ properties = {} }, root, value) {
+  return Object.entries(value).every(
+    ([name, member]) => Object.hasOwn(properties, name) && holds(resolved(properties[name], root), root, member),
   );
+}
+
+/**
+ * Which alternative a value is meant to be: the first that holds it and lacks nothing, or else nearly nothing.
+ * @param {Schema[]} alternatives
+ * @param {Schema} root
+ * @param {Json | undefined} value
+ */
+export function alternativeOf(alternatives, root, value) {
+  if (value === undefined) return 0;
+  const lacks = (/** @type {Schema} */ { required = [] }) =>
+    isRecord(value) && required.some((/** @type {string} */ name) => !Object.hasOwn(value, name));
+  const holding = alternatives.filter((one) => holds(one, root, value));
+  const meant = holding.find((one) => !lacks(one)) ?? holding[0];
+  return Math.max(0, alternatives.indexOf(meant));
 }
 
 /**

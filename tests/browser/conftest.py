@@ -1,0 +1,54 @@
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from tests.support.browser import CHROMIUM_OPTIONS, Visit
+from tests.support.server import Server
+
+expect.set_options(timeout=15_000)
+
+TASKS = "app.tasks,tests.support.dashboard_tasks"
+
+
+@pytest.fixture(scope="package")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose dashboard is looked at, shared by tests that make jobs of their own."""
+    with Server(tmp_path_factory.mktemp("dashboard"), AWAITD_TASKS=TASKS) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, as the system has it."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("no `chromium` on PATH; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of the test's own."""
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
+    """Begins visits, none of which may ask another host for anything or meet an error."""
+    visits: list[Visit] = []
+
+    def begin(host: str) -> Visit:
+        visits.append(Visit(context.new_page(), host))
+        return visits[-1]
+
+    yield begin
+    for visit in visits:
+        assert (visit.foreign, visit.errors) == ([], [])
