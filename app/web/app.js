@@ -22,7 +22,7 @@ const PLACES = [
 export function App() {
   const { page, name } = route.value;
   const place = `${page}/${name}`;
-  useHeadingFocus(place);
+  useFocusAtStart(place);
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header>
@@ -58,14 +58,12 @@ function Page() {
 }
 
 /**
- * A page that the reader comes to begins with its heading, also for who hears it.
+ * A page that the reader comes to begins at its beginning, also for who hears it.
  * @param {string} place
  */
-function useHeadingFocus(place) {
+function useFocusAtStart(place) {
   const before = useRef(place);
   useEffect(() => {
-    const title = document.querySelector("h1")?.textContent;
-    document.title = title ? `${title} · awaitd` : "awaitd";
     if (before.current === place) return;
     before.current = place;
     document.getElementById("main")?.focus();

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from tests.support.browser import CHROMIUM_OPTIONS, Visit
 from tests.support.server import Server
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=20_000)
 
 TASKS = "app.tasks,tests.support.dashboard_tasks"
 
@@ -35,7 +35,6 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile of the test's own."""
     context = browser.new_context()
-    context.set_default_timeout(15_000)
     yield context
     context.close()
 

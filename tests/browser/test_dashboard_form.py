@@ -133,9 +133,10 @@ def test_params_can_be_typed_as_json(dashboard: Server, visit: Begin) -> None:
     numbers = '{"big":9223372036854775807,"one":1.0,"small":-0.0,"e":1e-7}'
     field(page, "/params/value").fill(numbers)
     job = submitted(page, dashboard)
-    assert f'"value":{numbers}'.replace("1e-7", "1e-07") in dashboard.client.get(
-        f"/jobs/{job['id']}"
-    ).text
+    assert (
+        f'"value":{numbers}'.replace("1e-7", "1e-07")
+        in dashboard.client.get(f"/jobs/{job['id']}").text
+    )
     for what in ("params", "result"):
         expect(page.get_by_role("region", name=what)).to_contain_text("9223372036854775807")
         expect(page.get_by_role("region", name=what)).to_contain_text('"one": 1.0')

@@ -18,6 +18,7 @@ from tests.support.server import Server
 
 pytestmark = pytest.mark.browser
 
+
 @pytest.fixture
 def endless() -> Iterator[str]:
     """The address of an app that has Swagger UI and a stream that never ends."""

@@ -5,7 +5,7 @@ import { count, counted } from "../format.js";
 import { html } from "../html.js";
 import { confirmed, tell } from "../parts/dialog.js";
 import { useState } from "../vendor/preact-hooks.js";
-import { canBeCancelled } from "./state.js";
+import { canBeCancelled, copyOf } from "./state.js";
 
 /** @typedef {import("./list.js").JobList} JobList */
 /** @typedef {import("../types.js").Summary} Summary */
@@ -55,8 +55,10 @@ const CANCEL = {
   act: (job) => cancelJob(job.id),
   result: (jobs) => {
     const stopping = jobs.filter((job) => !job.done).length;
-    const stopped = `${counted(jobs.length - stopping, "job")} cancelled or ended`;
-    return stopping ? `${stopped}, ${count(stopping)} stopping.` : `${stopped}.`;
+    const cancelled = jobs.filter((job) => job.status === "cancelled").length;
+    const ended = jobs.length - stopping - cancelled; // before the request came
+    const parts = [`${counted(cancelled, "job")} cancelled`, stopping && `${count(stopping)} stopping`, ended && `${count(ended)} had ended`];
+    return `${parts.filter(Boolean).join(", ")}.`;
   },
 };
 
@@ -67,7 +69,7 @@ const AGAIN = {
     text: `For each of them a new job is submitted with the same task and params, of ${tasksOf(jobs)}.`,
     yes: `Submit ${counted(jobs.length, "job")}`,
   }),
-  act: (job) => submitJob({ copy_of: job.id }, newOnce()),
+  act: (job) => submitJob(copyOf(job), newOnce()),
   result: (jobs) => `${counted(jobs.length, "job")} submitted.`,
 };
 

@@ -17,6 +17,12 @@ export function stateOf(job) {
 export const canBeCancelled = (job) => !job.done && job.cancel_requested_at === null;
 
 /**
+ * What submits it again: its task and params, which the server knows, its labels and its priority.
+ * @param {Summary} job
+ */
+export const copyOf = ({ id, labels, priority }) => ({ copy_of: id, labels, priority });
+
+/**
  * What went wrong, in one line.
  * @param {import("../types.js").JobError} error
  */

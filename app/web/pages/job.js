@@ -4,11 +4,12 @@ import { Refused } from "../api.js";
 import { now } from "../clock.js";
 import { html } from "../html.js";
 import { LiveJob } from "../jobs/live_job.js";
-import { errorText } from "../jobs/state.js";
+import { errorText, stateOf } from "../jobs/state.js";
 import { CopyButton } from "../parts/copy.js";
 import { Loading, ProblemBox } from "../parts/problem.js";
 import { Progress } from "../parts/progress.js";
 import { JobStatus } from "../parts/status.js";
+import { useTitle } from "../parts/title.js";
 import { Ago, Moment } from "../parts/time.js";
 import { Value } from "../parts/value.js";
 import { duration } from "../format.js";
@@ -28,6 +29,7 @@ export function JobPage({ id }) {
   useExpiry(live);
   const job = live.job.value;
   const error = live.error.value;
+  useTitle(job ? `${job.task}: ${stateOf(job)}` : "Job");
   if (error && (!job || isGone(error))) return html`<${Gone} id=${id} error=${error} />`;
   if (!job) return html`<h1>Job</h1><${Loading} what="the job" />`;
   return html`<${Head} job=${job} live=${live} />

@@ -3,7 +3,7 @@
 import { cancelJob, newOnce, Refused, submitJob } from "../api.js";
 import { html } from "../html.js";
 import { curlOf, pythonProgramOf } from "../jobs/snippets.js";
-import { canBeCancelled } from "../jobs/state.js";
+import { canBeCancelled, copyOf } from "../jobs/state.js";
 import { CopyButton } from "../parts/copy.js";
 import { confirmed, tell } from "../parts/dialog.js";
 import { ProblemBox } from "../parts/problem.js";
@@ -24,7 +24,7 @@ export function JobActions({ job, live }) {
     if (await confirmed(questionOf(job))) await attempt(async () => live.take(await cancelJob(job.id)));
   };
   const again = () => attempt(async () => {
-    const copy = await submitJob({ copy_of: job.id }, newOnce());
+    const copy = await submitJob(copyOf(job), newOnce());
     tell("Submitted again: this is the new job.");
     goTo(linkTo("jobs", { name: copy.id }));
   });

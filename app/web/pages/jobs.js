@@ -7,12 +7,14 @@ import { JobList } from "../jobs/list.js";
 import { SelectionBar } from "../jobs/selection.js";
 import { JobTable } from "../jobs/table.js";
 import { Loading, ProblemBox } from "../parts/problem.js";
+import { useTitle } from "../parts/title.js";
 import { counted } from "../format.js";
 import { linkTo } from "../route.js";
 import { useEffect, useMemo } from "../vendor/preact-hooks.js";
 
 /** @param {{query: URLSearchParams}} props */
 export function JobsPage({ query }) {
+  useTitle("Jobs");
   const text = query.toString();
   const list = useMemo(() => new JobList(new Filters(new URLSearchParams(text))), [text]);
   useEffect(() => list.start(), [list]);

@@ -2,9 +2,11 @@
 
 import { setKey } from "../api.js";
 import { html } from "../html.js";
+import { useTitle } from "../parts/title.js";
 
 /** @param {{reason: string}} props empty when there was no key so far */
 export function KeyForm({ reason }) {
+  useTitle("API key");
   const onSubmit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
     const text = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)).get("key");

@@ -6,6 +6,7 @@ import { count, counted, duration } from "../format.js";
 import { html } from "../html.js";
 import { STATUSES } from "../jobs/filters.js";
 import { ProblemBox, Loading } from "../parts/problem.js";
+import { useTitle } from "../parts/title.js";
 import { Ago, Moment } from "../parts/time.js";
 import { linkTo } from "../route.js";
 import { useEffect } from "../vendor/preact-hooks.js";
@@ -25,6 +26,7 @@ const SHOWN = 6;
  */
 
 export function OverviewPage() {
+  useTitle("Overview");
   const seen = useSignal(/** @type {Seen | null} */ (null));
   const error = useSignal(/** @type {Error | null} */ (null));
   useEffect(() => poll(async () => (seen.value = await look()), EVERY, (refused) => (error.value = refused)), []);

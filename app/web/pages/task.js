@@ -8,6 +8,7 @@ import { STATUSES } from "../jobs/filters.js";
 import { submissionOf } from "../jobs/snippets.js";
 import { poll } from "../connection.js";
 import { Loading, ProblemBox } from "../parts/problem.js";
+import { useTitle } from "../parts/title.js";
 import { Value } from "../parts/value.js";
 import { linkTo } from "../route.js";
 import { useEffect } from "../vendor/preact-hooks.js";
@@ -20,6 +21,7 @@ const EVERY = 5000; // milliseconds
 
 /** @param {{name: string, query: URLSearchParams}} props */
 export function TaskPage({ name, query }) {
+  useTitle(name);
   const copyOf = query.get("copy");
   const task = useSignal(/** @type {Task | null} */ (null));
   const start = useSignal(/** @type {{[name: string]: Json} | null} */ (null));

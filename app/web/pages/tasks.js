@@ -6,6 +6,7 @@ import { count, duration } from "../format.js";
 import { html } from "../html.js";
 import { STATUSES } from "../jobs/filters.js";
 import { Loading, ProblemBox } from "../parts/problem.js";
+import { useTitle } from "../parts/title.js";
 import { linkTo } from "../route.js";
 import { useEffect } from "../vendor/preact-hooks.js";
 import { useSignal } from "../vendor/signals.js";
@@ -15,6 +16,7 @@ import { useSignal } from "../vendor/signals.js";
 const EVERY = 5000; // milliseconds
 
 export function TasksPage() {
+  useTitle("Tasks");
   const tasks = useSignal(/** @type {Task[] | null} */ (null));
   const error = useSignal(/** @type {Error | null} */ (null));
   useEffect(() => poll(async () => void (tasks.value = await getTasks()), EVERY, (refused) => (error.value = refused)), []);
