@@ -40,7 +40,6 @@ VIOLATIONS = """async () => {
 FORBIDDEN = [
     "style-src-elem",
     "style-src-attr",
-    "script-src-attr",
     "connect-src",
     "require-trusted-types-for",
 ]
