@@ -17,6 +17,8 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 
+PAGES = ("/docs", "/dashboard/")
+
 REQUESTS = [
     ("GET", "/jobs"),
     ("HEAD", "/jobs"),
@@ -38,6 +40,10 @@ REQUESTS = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/openapi.json"),
+    ("GET", "/"),
+    ("GET", "/dashboard/main.js"),
+    ("GET", "/dashboard/style/base.css"),
+    ("GET", "/dashboard/none.js"),
     ("GET", "/docs"),
     ("GET", "/docs/init.js"),
     ("GET", "/docs/swagger-ui.css"),
@@ -65,7 +71,7 @@ def require_headers(headers: httpx.Headers, path: str) -> None:
     """Raise `AssertionError` unless an answer tells a browser to do as little as possible."""
     for name, value in HEADERS.items():
         given = headers.get_list(name)
-        if name == "content-security-policy" and path.startswith("/docs"):
+        if name == "content-security-policy" and (path == "/" or path.startswith(PAGES)):
             assert len(given) == 1
             assert given[0].startswith("default-src 'none'; ")
             assert "frame-ancestors 'none'" in given[0]

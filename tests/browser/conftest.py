@@ -15,7 +15,8 @@ TASKS = "app.tasks,tests.support.dashboard_tasks"
 @pytest.fixture(scope="package")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose dashboard is looked at, shared by tests that make jobs of their own."""
-    with Server(tmp_path_factory.mktemp("dashboard"), AWAITD_TASKS=TASKS) as server:
+    settings = {"AWAITD_TASKS": TASKS, "AWAITD_SHUTDOWN_GRACE": "0"}
+    with Server(tmp_path_factory.mktemp("dashboard"), **settings) as server:
         yield server
 
 
@@ -31,9 +32,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile of the test's own."""
+    """A browser profile, shared for what it caches; what belongs to a tab is each test's own."""
     context = browser.new_context()
     yield context
     context.close()
@@ -50,4 +51,5 @@ def visit(context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
 
     yield begin
     for visit in visits:
+        visit.page.close()
         assert (visit.foreign, visit.errors) == ([], [])

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from app.keys import KeyFile
-from tests.support.browser import Visit
+from tests.support.browser import HIDE, Visit
 from tests.support.gates import open_gate
 from tests.support.server import Server
 
@@ -173,13 +173,20 @@ def test_long_texts_and_big_numbers_are_shown_whole(dashboard: Server, visit: Be
 def test_a_job_that_is_gone_is_said_to_be(
     start_server: Callable[..., Server], visit: Begin
 ) -> None:
-    """An expired job is shown as expired, also to who looks at it then; others as unknown."""
+    """An expired job is shown as expired, also to who looks at it then, and leaves the table."""
     server = start_server(AWAITD_RETENTION="1", AWAITD_TASKS=TASKS)
+    job = server.submit("give_back", value=1)
+    table = visit(server.url).page
+    table.goto(f"{server.url}/#/jobs")
+    expect(table.locator("tr[data-id]")).to_have_count(1)
+    table.evaluate(HIDE, True)
     look = visit(server.url)
     look.expected = ("404", "410")
-    page = page_of(look, server.submit("give_back", value=1))
+    page = page_of(look, job)
     expect(page.get_by_role("heading", name="Expired job")).to_be_visible()
     expect(page.get_by_role("button", name="Run again")).to_have_count(0)
+    table.evaluate(HIDE, False)  # the id to resume from is out of reach
+    expect(table.get_by_text("No job yet.")).to_be_visible()
     page.goto(f"{server.url}/#/jobs/none")
     expect(page.get_by_role("alert")).to_contain_text("There is no such job")
 

@@ -13,6 +13,12 @@ CHROMIUM_OPTIONS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""Makes a page believe that nobody can see it, or that somebody can again."""
+
 
 class Visit:
     """A look at one host: what its pages asked of other hosts, and the errors they met."""

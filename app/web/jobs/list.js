@@ -5,14 +5,16 @@
  */
 
 import { listJobs } from "../api.js";
+import { now } from "../clock.js";
 import { follow } from "../stream.js";
-import { batch, computed, signal } from "../vendor/signals.js";
+import { batch, computed, effect, signal } from "../vendor/signals.js";
 
 /** @typedef {import("../types.js").Summary} Summary */
 /** @typedef {import("../vendor/signals.js").Signal<Summary>} Row */
 
 const MOST_WAITING = 1000; // jobs that are kept while they wait to be shown
 const SETTLING = 1000; // milliseconds after which a page that has lost or gained rows is read again
+const EXPIRING = 2000; // the same for one with jobs that may have been removed: no stream tells of that
 
 export class JobList {
   /** @param {import("./filters.js").Filters} filters */
@@ -53,8 +55,10 @@ export class JobList {
       onEvent: (event) => this.hear(event),
       onRefused: (error) => (this.error.value = error),
     });
+    const unwatch = effect(() => this.watchExpiry(now.value));
     return () => {
       stop();
+      unwatch();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.timer);
     };
@@ -159,13 +163,20 @@ export class JobList {
     if (!isSame && hasGap) this.settle();
   }
 
-  /** Reads the page again after a while: only the server knows what follows its last row. */
-  settle() {
+  /** @param {number} time */
+  watchExpiry(time) {
+    const text = new Date(time).toISOString();
+    const ids = this.ids.peek();
+    if (ids.some((id) => (this.row(id).peek().expires_at ?? "9") < text)) this.settle(EXPIRING);
+  }
+
+  /** Reads the page again after a while: only the server knows what is in it then. */
+  settle(after = SETTLING) {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       if (this.isHeld.peek()) this.settle();
       else this.load().catch(() => {}); // the stream finds out too, and says so
-    }, SETTLING);
+    }, after);
   }
 
   /** @param {boolean} isHeld */

@@ -60,7 +60,7 @@ const isGone = (error) => error instanceof Refused && [404, 410].includes(error.
 function useExpiry(live) {
   const expiry = live.job.value?.expires_at;
   const isOver = Boolean(expiry) && Date.parse(String(expiry)) < now.value;
-  const tick = isOver ? Math.floor(now.value / 5000) : 0;
+  const tick = isOver ? Math.floor(now.value / 2000) : 0;
   useEffect(() => {
     if (isOver && !live.error.peek()) live.refresh();
   }, [tick]);
