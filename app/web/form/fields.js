@@ -93,7 +93,7 @@ function Items({ field, pointer, errors }) {
       </div>
       ${index >= fixed && html`<button type="button" onClick=${() => field.remove(index)}>Remove<span class="unseen"> item ${index + 1} of ${field.name}</span></button>`}
     </div>`)}
-    ${field.schema.items !== false && html`<button type="button" onClick=${() => field.add()}>Add an item<span class="unseen"> to ${field.name}</span></button>`}
+    ${places.length < (field.schema.maxItems ?? Infinity) && html`<button type="button" onClick=${() => field.add()}>Add an item<span class="unseen"> to ${field.name}</span></button>`}
   </div>`;
 }
 

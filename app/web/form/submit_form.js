@@ -1,6 +1,7 @@
 /** The form that submits a job of a task, and says at each field what the server does not take. */
 
 import { checkJob, newOnce, Refused, submitJob } from "../api.js";
+import { counted } from "../format.js";
 import { html } from "../html.js";
 import { tell } from "../parts/dialog.js";
 import { ProblemBox } from "../parts/problem.js";
@@ -10,7 +11,7 @@ import { signal } from "../vendor/signals.js";
 import { envelopeOf } from "./envelope.js";
 import { placed } from "./errors.js";
 import { Field } from "./field.js";
-import { idOf, Member, Members } from "./fields.js";
+import { Member, Members } from "./fields.js";
 
 /** @typedef {import("../types.js").FieldError} FieldError */
 /** @typedef {import("../types.js").Task} Task */
@@ -87,8 +88,7 @@ export function SubmitForm({ task, start }) {
     if (await draft.send(checkJob)) tell("It would be accepted as it stands.");
   });
   useEffect(() => {
-    const first = [...errors.keys()].sort((a, b) => b.length - a.length)[0];
-    if (first) document.getElementById(idOf(first))?.focus();
+    /** @type {HTMLElement | null | undefined} */ (form.current?.querySelector("[aria-invalid=true]"))?.focus();
   }, [draft.errors.value]);
   const options = draft.root.places("").slice(1);
   const hasOptions = options.some(([field, place]) => field.isSent.peek() || errors.has(place));
@@ -97,7 +97,7 @@ export function SubmitForm({ task, start }) {
       <h2>Submit a job</h2>
       <button type="button" aria-pressed=${draft.isJson.value} onClick=${() => draft.turn()}>As JSON</button>
     </div>
-    ${draft.problem.value && html`<${ProblemBox} error=${draft.problem.value} />`}
+    <${Wrong} draft=${draft} />
     ${errors.get("")?.map((text) => html`<p class="field-error" key=${text}>${text}</p>`)}
     <${Params} draft=${draft} errors=${errors} />
     <details class="options" open=${hasOptions}>
@@ -109,6 +109,16 @@ export function SubmitForm({ task, start }) {
       <button type="button" disabled=${isBusy} onClick=${onCheck}>Check only</button>
     </div>
   </form></section>`;
+}
+
+/** What is wrong; not again what is said at the fields. */
+/** @param {{draft: Draft}} props */
+function Wrong({ draft }) {
+  const errors = draft.errors.value.length;
+  const problem = draft.problem.value;
+  if (!errors) return problem && html`<${ProblemBox} error=${problem} />`;
+  const title = problem instanceof Refused ? problem.problem.title : "Nothing was sent";
+  return html`<p class="problem" role="alert"><strong>${title}:</strong> ${counted(errors, "thing")} to mend, said at the fields below.</p>`;
 }
 
 /** @param {{draft: Draft, errors: Map<string, string[]>}} props */

@@ -37,12 +37,21 @@ export function TaskPage({ name, query }) {
   return html`<h1>${name}</h1>
     ${error.value && html`<${ProblemBox} error=${error.value}><a href=${linkTo("tasks")}>All tasks</a><//>`}
     ${!task.value || !start.value ? !error.value && html`<${Loading} what="the task" />` : html`
-      <p class="doc">${task.value.description || "It has no documentation."}</p>
+      <${Documentation} text=${task.value.description} />
       <${Limits} task=${task.value} />
       ${copyOf && html`<p class="note">Filled in with what job <a href=${linkTo("jobs", { name: copyOf })}>${copyOf}</a> was given.</p>`}
       <${SubmitForm} key=${`${name} ${copyOf}`} task=${task.value} start=${start.value} />
       <details><summary><h2>Schema of the result</h2></summary><${Value} value=${task.value.result_schema} what="the schema of the result" /></details>
       <details><summary><h2>Schema of the params</h2></summary><${Value} value=${task.value.params_schema} what="the schema of the params" /></details>`}`;
+}
+
+/** A docstring: its paragraphs flow, what is indented or listed keeps its lines. */
+/** @param {{text: string}} props */
+function Documentation({ text }) {
+  const paragraphs = (text || "It has no documentation.").split(/\n\s*\n/);
+  return html`<div class="doc">
+    ${paragraphs.map((paragraph, index) => html`<p key=${index} class=${/^\s|^[-*>]|^\w+:$/m.test(paragraph) ? "text" : ""}>${paragraph}</p>`)}
+  </div>`;
 }
 
 /** @param {{task: Task}} props */
