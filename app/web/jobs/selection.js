@@ -32,7 +32,7 @@ export function SelectionBar({ list }) {
       <button type="button" class="danger" disabled=${isBusy || !stoppable.length} onClick=${() => act(CANCEL, stoppable)}>
         Cancel ${count(stoppable.length)}</button>
       <button type="button" disabled=${isBusy} onClick=${() => act(AGAIN, jobs)}>Run ${count(jobs.length)} again</button>
-      <button type="button" disabled=${isBusy} onClick=${() => list.select([...list.selected.peek()], false)}>Select none</button>
+      <button type="button" disabled=${isBusy} onClick=${() => list.select([...list.selected.peek()], false)}>Clear<span class="unseen"> the selection</span></button>
       ${waiting > 0 && html`<span class="note">${list.isFull ? "More than " : ""}${counted(waiting, "newer job")} will come when nothing is selected.</span>`}`}
   </div>`;
 }
