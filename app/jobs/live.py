@@ -32,6 +32,7 @@ class LiveJob:
         "attempt",
         "has_secrets",
         "id",
+        "is_ending",
         "last_progress",
         "lines",
         "number",
@@ -55,6 +56,8 @@ class LiveJob:
         """Of the last attempt that was started, 0 before the first."""
         self.started_at = job.started_at
         """When that attempt did."""
+        self.is_ending = False
+        """Whether how its attempt has ended is on its way to the store."""
         self.has_secrets = True
         """Whether the store may hold secrets of it."""
         self.attempt: Attempt | None = None

@@ -226,11 +226,13 @@ class Dispatcher:
         ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
         finish = Finish(ended, self._journal.next_version(), lines_text(live.lines or ()))
         nobody_waits = not self._queue and not self._feed.is_watched(live.id)
+        live.is_ending = True
         then = partial(self._finished, live, finish)
         self._journal.finish(finish, then, can_wait=nobody_waits)
 
     def _finished(self, live: LiveJob, finish: Finish, status: Status | None) -> None:
         attempt, live.attempt = live.attempt, None
+        live.is_ending = False
         if status is not None:
             self._ledger.moved(live, Status.RUNNING, status, live.started_at)
             if attempt is not None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Final, Self
 from uuid import UUID
 
 from app.engines.embedded.answers import STORE_TIMEOUT, refuse, resolve
@@ -30,6 +30,9 @@ from app.jobs.watchdog import Watchdog
 from app.scheduler import Status
 
 log = logging.getLogger(__name__)
+
+SETTLES_WITHIN: Final = 0.05
+"""Seconds that who asks for a job waits at most for its outcome to be on disk."""
 
 
 class EmbeddedEngine:
@@ -99,8 +102,15 @@ class EmbeddedEngine:
         return Submitted(await self._journal.answers.wait(accepted, shared=has_key))
 
     async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
-        """The job as it was last committed, with the progress of its running attempt."""
-        return self._with_progress(self._journal.reader.require(job_id, owner))
+        """The job as it was last committed, with the progress of its running attempt.
+
+        Waits a moment for an outcome that is on its way to the disk: whoever polls need not ask
+        again, and is told no less than what is durable.
+        """
+        live = self._dispatcher.live(job_id)
+        if live is not None and live.is_ending and owner in (None, live.owner):
+            await self._settled(job_id)
+        return self._as_it_stands(job_id, owner)
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first."""
@@ -109,7 +119,7 @@ class EmbeddedEngine:
 
     async def cancel(self, job_id: UUID, *, if_version: int | None = None) -> Job:
         """Ask a job to stop, durable when it returns; a finished one is returned unchanged."""
-        job = await self.get(job_id)
+        job = self._as_it_stands(job_id)
         if job.done and if_version in (None, job.version):
             return job  # final, so that nothing needs to be written
         done: asyncio.Future[Job] = self._journal.answers.new()
@@ -127,7 +137,7 @@ class EmbeddedEngine:
             if since is None and not self._draining and self._dispatcher.live(job_id) is not None:
                 await watcher.news(timeout)  # it has not ended, so there is nothing to read yet
             while True:
-                job = await self.get(job_id)
+                job = self._as_it_stands(job_id)
                 left = deadline - loop.time()
                 changed = since is not None and job.version != since
                 if job.done or changed or left <= 0 or self._draining:
@@ -140,7 +150,7 @@ class EmbeddedEngine:
 
     async def inspect(self, job_id: UUID, *, frames: bool = True) -> Inspection:
         """Where a running job awaits, and its log lines."""
-        job = await self.get(job_id)
+        job = self._as_it_stands(job_id)
         live = self._dispatcher.live(job_id)
         if live is None or live.lines is None:
             lines = self._journal.reader.lines(job_id)
@@ -202,6 +212,15 @@ class EmbeddedEngine:
             has_owners=self._ledger.has_owners,
             unknown_tasks=self._dispatcher.unknown_tasks(),
         )
+
+    async def _settled(self, job_id: UUID) -> None:
+        """Wait for news of the job, but for no store that is slow or fails."""
+        if self._journal.error is None:
+            with self._feed.watch(job_id) as watcher:
+                await watcher.news(SETTLES_WITHIN)
+
+    def _as_it_stands(self, job_id: UUID, owner: str | None = None) -> Job:
+        return self._with_progress(self._journal.reader.require(job_id, owner))
 
     def _with_progress(self, job: Job) -> Job:
         if job.status is not Status.RUNNING:
