@@ -26,6 +26,9 @@ LARGE: Final = 64 << 10
 MOMENT: Final = 0.001
 """Seconds that a change which can wait does wait at most, while the store is sound."""
 
+GATHERS: Final = 8
+"""Turns of the event loop for which a commit waits at most, while each brings further changes."""
+
 SLOW: Final = 5.0
 """Seconds after which a write that has not returned is taken for a failure of the store."""
 
@@ -63,6 +66,8 @@ class Writer:
         self._queued: deque[Write[Any]] = deque()
         self._is_due = False
         """Whether a turn will come: one is scheduled, or the thread is at work."""
+        self._gathered = self._put_off = 0
+        """How much was queued when the turn that is due was last looked at; how often it was."""
         self._closing = False
         self._writing_since: float | None = None
         self._hurries = False
@@ -109,12 +114,16 @@ class Writer:
     def _come_soon(self) -> None:
         """Take a turn once what is ready now has run, so that its changes share one commit."""
         self._is_due = True
+        self._gathered, self._put_off = len(self._queued), 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
+        if self._is_gathering():
+            self._loop.call_soon(self._turn)
+            return
         self._is_due = False
         batch = [self._queued.popleft() for _ in range(min(len(self._queued), MAX_BATCH))]
         self._hurries = bool(self._queued)
@@ -124,6 +133,15 @@ class Writer:
             self._write(batch)
         elif self._closing:
             self._calls.put(None)
+
+    def _is_gathering(self) -> bool:
+        """Whether more has come since the last look, so that the commit is shared by still more.
+
+        A busy event loop has only read some of what has arrived by then.
+        """
+        queued, before = len(self._queued), self._gathered
+        self._gathered, self._put_off = queued, self._put_off + 1
+        return before < queued < MAX_BATCH and self._put_off <= GATHERS
 
     def _write(self, batch: list[Write[Any]]) -> None:
         if sum(write.size for write in batch) >= LARGE or not self._commit.opens_at_once():

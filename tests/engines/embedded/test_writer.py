@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from app.engines.embedded.commit import RETRY_EVERY, Write
-from app.engines.embedded.writer import LARGE, MAX_BATCH, Writer
+from app.engines.embedded.writer import GATHERS, LARGE, MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
 from tests.engines.embedded.faults import Faults, disk_full, hang, turns
 from tests.support.disk import Disk, Operation, full
@@ -429,3 +429,34 @@ async def test_nothing_is_kept_of_what_was_written(bench: Bench) -> None:
     async with asyncio.timeout(10):
         while gone() is not None:  # noqa: ASYNC110  the thread lets go of it a moment later
             await asyncio.sleep(0)
+
+
+async def test_waits_for_what_is_arriving(bench: Bench, faults: Faults) -> None:
+    """While each turn of the event loop brings further changes they go into one commit."""
+    before = faults.commits
+    for number in range(1, GATHERS):
+        bench.put(Add(2 * number))
+        bench.put(Add(2 * number + 1))
+        await turns(1)
+    assert len(await bench.answered(2 * GATHERS - 2)) == 2 * GATHERS - 2
+    assert faults.commits == before + 1
+
+
+async def test_waits_for_a_few_turns_only(bench: Bench, faults: Faults) -> None:
+    """Changes that go on arriving keep no earlier one waiting for long."""
+    before = faults.commits
+    for number in range(1, 10 * GATHERS):
+        bench.put(Add(2 * number))
+        bench.put(Add(2 * number + 1))
+        await turns(1)
+        if len(bench.answers) > 0:
+            break
+    await bench.answered(2 * number)
+    assert faults.commits > before + 1
+
+
+async def test_one_alone_waits_for_nobody(bench: Bench) -> None:
+    """A change that comes alone is made in the next turn of the event loop."""
+    bench.put(Where(1))
+    await turns(1)
+    assert bench.writer._writing_since is not None
