@@ -1,12 +1,14 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sized
 from typing import Any
 
 import pytest
 from starlette.responses import StreamingResponse
+from uvicorn.protocols.http.flow_control import FlowControl
 
+from app.protocol import Connection
 from app.serving import give_up_unread
 from tests.support.app_server import serving
 from tests.support.connections import Recorder, listening, until
@@ -140,6 +142,42 @@ async def test_only_so_many_requests_may_queue_up() -> None:
         answers = await peer.rest()
         assert answers.count(b"HTTP/1.1 200 OK") == len(app.scopes) == 101
         assert answers.count(b"connection: close") == 1
+
+
+async def test_reading_goes_on_when_the_last_one_has_its_turn() -> None:
+    """While requests wait for their turn no more is read; then it is, and answered."""
+    turns: asyncio.Queue[None] = asyncio.Queue()
+
+    async def in_turn(scope: Any, receive: Any, send: Any) -> None:
+        await turns.get()
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    async with listening(in_turn) as listener, listener.connect() as peer:
+        peer.send((HEAD + b"\r\n") * 3)
+        await until(lambda: any(len(_pipeline(c)) == 2 for c in listener.state.connections))
+        (connection,) = listener.state.connections
+        for left in (1, 0):
+            assert _flow(connection).read_paused
+            turns.put_nowait(None)
+            assert b"200 OK" in await peer.answer()
+            assert len(_pipeline(connection)) == left
+        assert not _flow(connection).read_paused
+        for _ in range(2):
+            turns.put_nowait(None)
+            peer.send(HEAD + b"\r\n")
+            assert b"200 OK" in await peer.answer()
+
+
+def _pipeline(connection: object) -> Sized:
+    assert isinstance(connection, Connection)
+    return connection.pipeline
+
+
+def _flow(connection: object) -> FlowControl:
+    assert isinstance(connection, Connection)
+    return connection.flow
 
 
 async def test_queued_bodies_are_bounded() -> None:
