@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -95,7 +95,7 @@ class Params:
 class Result:
     """The declared type of what a task returns; any JSON value where nothing is declared."""
 
-    __slots__ = ("_adapter", "_serializer")
+    __slots__ = ("_adapter", "_serializer", "_takes_none")
 
     def __init__(self, annotation: Any) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
@@ -103,9 +103,12 @@ class Result:
         # pydantic's own serializer turns a NaN inside an `Any` into None without a word.
         config: CoreConfig = {"ser_json_inf_nan": "constants"}
         self._serializer = SchemaSerializer(self._adapter.core_schema, config)
+        self._takes_none = annotation is NoneType or annotation is Any
 
     def encode(self, value: Any) -> Json:
         """The value as JSON, checked strictly (`"5"` is no int); raises `BadResult`."""
+        if value is None and self._takes_none:  # which most jobs return, and nothing can change
+            return b"null"
         try:
             if holds_iterator(value):
                 raise BadResult("the result is no JSON value (an iterator)")

@@ -73,6 +73,8 @@ def _result(annotation: Any) -> Result:
     ("annotation", "value", "text"),
     [
         (None, None, "null"),
+        (Any, None, "null"),
+        (Annotated[None, PlainSerializer(str)], None, '"None"'),
         (int, 3, "3"),
         (int, Whole(3), "3"),
         (int, Level.HIGH, "3"),
