@@ -32,7 +32,7 @@ def test_a_pending_job_is_cancelled_at_once(client: httpx.Client, tmp_path: Path
 
 def test_a_running_job_stops_first(client: httpx.Client, server: Server) -> None:
     """DELETE of a running job is 202 with the cancel on record; the job ends cancelled."""
-    job = server.submit("never_end")
+    job = server.running("never_end")
     answer = cancel(client, job)
     assert answer.status_code == 202
     assert answer.json()["cancel_requested_at"] is not None
@@ -44,7 +44,7 @@ def test_a_running_job_stops_first(client: httpx.Client, server: Server) -> None
 
 def test_its_end_can_be_waited_for(client: httpx.Client, server: Server) -> None:
     """With `Prefer: wait=n` a running job that ends in time is 200."""
-    answer = cancel(client, server.submit("never_end"), "wait=10")
+    answer = cancel(client, server.running("never_end"), "wait=10")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
     assert answer.headers["preference-applied"] == "wait=10"
 
@@ -110,7 +110,7 @@ def test_if_match_lets_the_known_job_be_cancelled(
 
 def test_if_match_of_another_state_is_412(client: httpx.Client, server: Server, gate: Path) -> None:
     """With a tag that is not the job's, DELETE is 412 and changes nothing."""
-    job = server.submit("wait_for_file", path=str(gate))
+    job = server.running("wait_for_file", path=str(gate))
     answer = cancel(client, job, **{"If-Match": '"0"'})
     assert (answer.status_code, answer.json()["type"]) == (412, "/problems/precondition-failed")
     assert answer.json()["job"] == job["links"]["self"]

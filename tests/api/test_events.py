@@ -12,7 +12,7 @@ from tests.support.sse import events_of
 
 def test_the_life_of_a_job(server: Server, client: httpx.Client, gate: Path) -> None:
     """A stream tells the state, the progress and the end of a job, then ends itself."""
-    job = server.submit("report_progress", path=str(gate))
+    job = server.running("report_progress", path=str(gate))
     with client.stream("GET", f"/jobs/{job['id']}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"
@@ -32,7 +32,7 @@ def test_the_life_of_a_job(server: Server, client: httpx.Client, gate: Path) -> 
 
 def test_a_stream_resumes(server: Server, client: httpx.Client, gate: Path) -> None:
     """With `Last-Event-ID` a stream tells what changed since, and 204 when nothing can."""
-    job = server.submit("report_progress", path=str(gate))
+    job = server.running("report_progress", path=str(gate))
     path = f"/jobs/{job['id']}/events"
     with client.stream("GET", path) as answer:
         first = next(events_of(answer))
@@ -65,16 +65,21 @@ def test_all_jobs(server: Server, client: httpx.Client) -> None:
     assert told.data["id"] == job["id"]
 
 
-def test_all_jobs_resumed(server: Server, client: httpx.Client) -> None:
+def test_all_jobs_resumed(client: httpx.Client) -> None:
     """A resumed stream of all jobs has what ended meanwhile, each job once."""
-    with client.stream("GET", "/events") as answer:
+    path, body = "/events?label=stream:resumed", {"task": "echo", "params": {"value": 1}}
+    with client.stream("GET", path) as answer:
         last = next(events_of(answer)).id
-    jobs = [server.submit("echo", value=n, headers={"Prefer": "wait=10"}) for n in range(3)]
-    with client.stream("GET", "/events", headers={"Last-Event-ID": last or ""}) as answer:
+    resumed = {"labels": {"stream": "resumed"}}
+    jobs = [
+        client.post("/jobs", json=body | resumed, headers={"Prefer": "wait=10"}).json()["id"]
+        for _ in range(3)
+    ]
+    with client.stream("GET", path, headers={"Last-Event-ID": last or ""}) as answer:
         events = events_of(answer)
         assert next(events).id == last
         told = [next(events) for _ in jobs]
-    assert [event.data["id"] for event in told] == [job["id"] for job in jobs]
+    assert [event.data["id"] for event in told] == jobs
     assert {event.kind for event in told} == {"done"}
 
 
@@ -109,7 +114,7 @@ def test_a_shutdown_ends_streams(start_server: Callable[..., Server]) -> None:
     """Open streams and waiting clients do not hold up a shutdown: each ends as it stands."""
     tasks = "app.tasks,tests.support.tasks_for_tests"
     server = start_server(AWAITD_TASKS=tasks, AWAITD_SHUTDOWN_GRACE="0")
-    job = server.submit("never_end")
+    job = server.running("never_end")
     opened = threading.Barrier(4)
     kinds: list[str | None] = []
 

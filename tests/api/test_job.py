@@ -26,7 +26,7 @@ def problem_of(answer: httpx.Response) -> tuple[int, str]:
 
 def test_a_job_is_its_own_monitor(server: Server, client: httpx.Client, gate: Path) -> None:
     """GET answers 200 whatever the status, with Retry-After until the job is done."""
-    path = server.submit("wait_for_file", path=str(gate))["links"]["self"]
+    path = server.running("wait_for_file", path=str(gate))["links"]["self"]
     running = client.get(path)
     assert (running.status_code, running.json()["status"]) == (200, "running")
     assert int(running.headers["retry-after"]) >= 1
@@ -85,7 +85,7 @@ def test_an_error_has_its_type(
 
 def test_progress_is_shown(client: httpx.Client, server: Server, gate: Path) -> None:
     """What a running coroutine reports is on the job, and its ETag does not change with it."""
-    submitted = server.submit("report_progress", path=str(gate))
+    submitted = server.running("report_progress", path=str(gate))
     job = submitted
     while job["progress"] is None:
         answer = client.get(submitted["links"]["self"])
@@ -218,7 +218,7 @@ def test_a_long_poll_with_an_old_tag_ends_at_once(
     client: httpx.Client, server: Server, gate: Path
 ) -> None:
     """A job that has changed since the tag is not waited for: that is the change."""
-    path = server.submit("wait_for_file", path=str(gate))["links"]["self"]
+    path = server.running("wait_for_file", path=str(gate))["links"]["self"]
     began = time.monotonic()
     answer = client.get(path, headers={"If-None-Match": '"0"', "Prefer": "wait=10"})
     assert (answer.status_code, answer.json()["done"]) == (200, False)

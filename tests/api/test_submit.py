@@ -336,7 +336,7 @@ def test_queue_full_is_429(start_server: Callable[..., Server], tmp_path: Path, 
     server = start_server(
         AWAITD_TASKS="tests.support.tasks_for_tests", AWAITD_MAX_RUNNING="1", AWAITD_MAX_PENDING="3"
     )
-    server.submit("wait_for_file", path=str(gate))
+    server.running("wait_for_file", path=str(gate))
     priorities_and_delay: list[dict[str, Any]] = [{}, {"priority": 5}, {"delay": 3600}]
     waiting = [
         submit(server.client, task="count_runs", params={"path": str(tmp_path / "runs")}, **options)

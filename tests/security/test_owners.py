@@ -43,7 +43,7 @@ def test_another_owners_job_is_not_cancelled(callers: Callers, mine: Any) -> Non
     answer = callers("bob").delete(f"/jobs/{mine['id']}")
     assert answer.status_code == 404
     mine = callers("anna").get(f"/jobs/{mine['id']}").json()
-    assert (mine["status"], mine["cancel_requested_at"]) == ("running", None)
+    assert (mine["done"], mine["cancel_requested_at"]) == (False, None)
 
 
 def test_another_owners_job_is_not_copied(callers: Callers, mine: Any) -> None:
