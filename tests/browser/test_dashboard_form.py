@@ -131,7 +131,7 @@ def test_params_can_be_typed_as_json(dashboard: Server, visit: Begin) -> None:
     look.expected = ("422", "400")  # more than 64 bits
     page.get_by_role("button", name="Submit", exact=True).click()
     expect(page.locator(".problem")).to_be_visible()
-    numbers = '{"big":9223372036854775807,"one":1.0,"small":-0.0,"e":1e-7}'
+    numbers = r'{"big":9223372036854775807,"one":1.0,"q\\\"":"\\","small":-0.0,"e":1e-7}'
     field(page, "/params/value").fill(numbers)
     job = submitted(page, dashboard)
     assert (
