@@ -6,6 +6,7 @@ import pytest
 
 from app.keys import SUBMIT, KeyFile
 from tests.cli.conftest import TASKS, Awaitd
+from tests.support.command import finish, start
 from tests.support.gates import open_gate
 from tests.support.server import Server
 
@@ -113,16 +114,20 @@ def test_logs(awaitd: Awaitd, jobs: Server) -> None:
     assert (wrong.exit_code, wrong.stdout) == (2, "")
 
 
-def test_following_logs(awaitd: Awaitd, jobs: Server, tmp_path: Path) -> None:
+def test_following_logs(jobs: Server, tmp_path: Path) -> None:
     """Lines that are there come first, then those that come, each once, to the job's end."""
     one, two = tmp_path / "one", tmp_path / "two"
     job_id = jobs.submit("write_when_told", paths=[str(one), str(two)])["id"]
     open_gate(one)
     while not jobs.client.get(f"/jobs/{job_id}/logs").json()["items"]:
         pass
+    process = start("logs", "--follow", job_id, folder=tmp_path, AWAITD_URL=jobs.url)
+    assert process.stdout is not None
+    first = process.stdout.readline()
     open_gate(two)
-    lines = awaitd("logs", "--follow", job_id).stdout.splitlines()
-    assert [line.split()[-1] for line in lines] == ["one", "two"]
+    ended = finish(process)
+    assert [line.split()[-1] for line in [first, *ended.stdout.splitlines()]] == ["one", "two"]
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_tasks(awaitd: Awaitd, jobs: Server) -> None:
