@@ -21,9 +21,10 @@ export const counted = (value, one, many = `${one}s`) => `${count(value)} ${valu
 
 /**
  * A duration: "340 ms", "2.50 s", "3 min 20 s".
- * @param {number} seconds
+ * @param {number | import("./json.js").Exact} value 1.0 and the like come exactly as they were written
  */
-export function duration(seconds) {
+export function duration(value) {
+  const seconds = Number(value);
   if (seconds <= 0) return "0 s";
   if (seconds < 0.001) return "< 1 ms";
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;

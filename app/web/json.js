@@ -13,6 +13,11 @@ export class Exact {
   toString() {
     return this.source;
   }
+
+  /** The nearest number, for whoever reckons with it. */
+  valueOf() {
+    return Number(this.source);
+  }
 }
 
 /** @typedef {null | boolean | number | string | Exact | any[] | {[name: string]: any}} Json */

@@ -101,6 +101,15 @@ def test_each_attempt_has_its_place_in_the_timeline(
     expect(page.locator(".bar .failed")).to_have_count(1)
 
 
+def test_a_time_limit_of_whole_seconds_is_shown(dashboard: Server, visit: Begin) -> None:
+    """The server writes it as 5.0, which is kept exactly, and is still a number."""
+    body = {"task": "give_back", "params": {"value": 1}, "timeout": 5}
+    page = page_of(visit(dashboard.url), dashboard.client.post("/jobs", json=body).json())
+    expect(page.locator("div", has=page.get_by_text("Timeout", exact=True)).last).to_contain_text(
+        "5.00 s"
+    )
+
+
 def copied(page: Page, name: str) -> str:
     """What a button copies."""
     page.get_by_role("button", name=name).click()
