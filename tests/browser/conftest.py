@@ -12,7 +12,7 @@ expect.set_options(timeout=20_000)
 TASKS = "app.tasks,tests.support.dashboard_tasks"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose dashboard is looked at, shared by tests that make jobs of their own."""
     settings = {"AWAITD_TASKS": TASKS, "AWAITD_SHUTDOWN_GRACE": "0"}
@@ -20,7 +20,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium, as the system has it."""
     path = shutil.which("chromium")
@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile, shared for what it caches; what belongs to a tab is each test's own."""
     context = browser.new_context()

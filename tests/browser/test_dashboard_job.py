@@ -191,7 +191,8 @@ def test_a_job_that_is_gone_is_said_to_be(
     table.evaluate(HIDE, True)
     look = visit(server.url)
     look.expected = ("404", "410")
-    page = page_of(look, job)
+    page = look.page
+    page.goto(f"{server.url}/#/jobs/{job['id']}")
     expect(page.get_by_role("heading", name="Expired job")).to_be_visible()
     expect(page.get_by_role("button", name="Run again")).to_have_count(0)
     table.evaluate(HIDE, False)  # the id to resume from is out of reach

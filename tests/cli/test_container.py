@@ -50,7 +50,7 @@ def test_it_needs_nothing_but_its_data_directory(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     os.chown(data, NOBODY, NOBODY)
-    server = Server(tmp_path)
+    server = Server(tmp_path, PYTHONASYNCIODEBUG="")  # which says what was slow
     server.inside = contained(data, NOBODY)
     with server:
         assert server.process is not None

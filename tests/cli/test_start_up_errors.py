@@ -132,7 +132,8 @@ def started(
         folder = tmp_path_factory.mktemp("wrong")
         wrong.prepare(folder)
         settings = {key: value.format(**taken) for key, value in wrong.settings.items()}
-        settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
+        # In debug mode the event loop says which step was slow.
+        settings = {"AWAITD_DATA_DIR": str(folder / "data"), "PYTHONASYNCIODEBUG": "", **settings}
         processes[name] = start("serve", folder=folder, **settings)
     yield processes
     for process in processes.values():
