@@ -1,6 +1,7 @@
 """The commands that list, show and cancel what there is."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _MOST: Final = 500
 """Jobs that the server lists at once."""
+
+_LINES_KEPT: Final = 200
+"""Log lines that the server keeps of a job."""
 
 
 @cli.command(rich_help_panel=JOBS)
@@ -68,7 +72,7 @@ def logs(
     with connected(url, patient=follow) as client:
         job = job_in(client, job_id)
         if follow:
-            for line in _lines_of(job):
+            for line in lines_of(job):
                 print_rows([_row_of(line)], _LINE, output, heading=False)
         else:
             print_rows(map(_row_of, job.logs()), _LINE, output, heading=False)
@@ -113,15 +117,22 @@ def tasks(output: OutputOption = Output.TABLE, url: Url = None) -> None:
 _LINE: Final = ("time", "attempt", "message")
 
 
-def _lines_of(job: "JobHandle") -> Iterator["LogLine"]:
-    """The lines that there are, then those that come."""
-    printed = set()
-    for line in job.logs():
-        printed.add(line)
-        yield line
-    for event in job.events():
-        if event.line is not None and event.line not in printed:
-            yield event.line
+def lines_of(job: "JobHandle") -> Iterator["LogLine"]:
+    """Each line once: those that there are, then those that come, to the end of the job."""
+    told: deque[LogLine] = deque(maxlen=_LINES_KEPT)
+
+    def untold(lines: Iterable["LogLine"]) -> Iterator["LogLine"]:
+        seen: deque[LogLine] = deque(maxlen=_LINES_KEPT)
+        for line in lines:
+            seen.append(line)
+            if seen.count(line) > told.count(line):
+                told.append(line)
+                yield line
+
+    yield from untold(job.logs())
+    yield from untold(event.line for event in job.events() if event.line is not None)
+    # The stream of a job that has ended, or starts again, does not tell what was written before.
+    yield from untold(job.logs())
 
 
 def _row_of(line: "LogLine") -> dict[str, Any]:

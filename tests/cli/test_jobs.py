@@ -1,9 +1,13 @@
 import json
+from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.cli.jobs import lines_of
+from app.client import JobEvent, JobHandle, LogLine
 from app.keys import SUBMIT, KeyFile
 from tests.cli.conftest import TASKS, Awaitd
 from tests.support.command import finish, start
@@ -128,6 +132,25 @@ def test_following_logs(jobs: Server, tmp_path: Path) -> None:
     ended = finish(process)
     assert [line.split()[-1] for line in [first, *ended.stdout.splitlines()]] == ["one", "two"]
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+class EndsMeanwhile(JobHandle):
+    """A job that writes on, and ends, between a look at its log and the opening of its stream."""
+
+    def __init__(self) -> None:
+        self._looks = [["a", "b", "b"], ["a", "b", "b", "c"]]
+
+    def logs(self) -> list[LogLine]:
+        now = datetime(2027, 1, 1, tzinfo=UTC)
+        return [LogLine(now, message, 1) for message in self._looks.pop(0)]
+
+    def events(self) -> Generator[JobEvent, None, None]:
+        yield JobEvent(kind="done")
+
+
+def test_no_line_is_lost_at_the_end() -> None:
+    """What is written between the first look and the end is told, and equal lines are not lost."""
+    assert [line.message for line in lines_of(EndsMeanwhile())] == ["a", "b", "b", "c"]
 
 
 def test_tasks(awaitd: Awaitd, jobs: Server) -> None:
