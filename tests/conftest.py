@@ -12,6 +12,12 @@ from tests.support.server import Server
 os.environ.setdefault("PYTHONASYNCIODEBUG", "1")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What runs on PostgreSQL can be left out by a marker."""
+    if "postgres" in item.nodeid:
+        item.add_marker("postgres")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio."""

@@ -94,6 +94,7 @@ def secret(tmp_path: Path) -> Iterator[Path]:
     os.geteuid() != 0 or shutil.which("unshare") is None,
     reason="only root on Linux can make the root read-only for a process",
 )
+@pytest.mark.postgres
 def test_its_commands_make_a_cluster(secret: Path, tmp_path: Path) -> None:
     """The migration, an API node and a worker run contained, with the secret by file alone."""
     folders = {name: tmp_path / name for name in ("migrate", "api-1", "worker")}

