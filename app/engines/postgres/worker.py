@@ -84,7 +84,8 @@ class Worker:
             exception_text=config.exception_text,
         )
         """What its attempts go by."""
-        limits = {t.name: t.options.max_running for t in registry if t.options.max_running}
+        limited = [t for t in registry if t.options.max_running]
+        limits = {t.name: t.options.max_running for t in sorted(limited, key=lambda t: t.name)}
         self._open = [task.name for task in registry if task.name not in limits]
         self._limited = list(limits), list(limits.values())
         self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)

@@ -45,6 +45,12 @@ CREATE INDEX jobs_parked ON jobs (coalesce(owner, ''), priority DESC, id) WHERE 
 CREATE UNIQUE INDEX jobs_by_key ON jobs (coalesce(owner, ''), idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 
+-- What is to be done is ready without a due time, or has one: the infinite future when parked.
+CREATE INDEX dispatches_ready ON procrastinate_jobs (queue_name, priority DESC, id)
+    WHERE status = 'todo' AND scheduled_at IS NULL;
+CREATE INDEX dispatches_later ON procrastinate_jobs (scheduled_at)
+    WHERE status = 'todo' AND scheduled_at IS NOT NULL;
+
 -- The attempts before the one that stands in the job itself.
 CREATE TABLE attempts (
     id uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
@@ -203,62 +209,114 @@ BEGIN
 END
 $$;
 
--- Whether another job of this task may run, in the whole cluster. Holds a lock when it may.
-CREATE FUNCTION has_room(_task text, _limit integer) RETURNS boolean LANGUAGE plpgsql AS $$
+-- How many more jobs of this task may run, in the whole cluster, as far as any are ready. Holds a
+-- lock when it is not 0.
+CREATE FUNCTION room(_task text, _limit integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (
-        SELECT 1 FROM procrastinate_jobs WHERE queue_name = _task AND status = 'todo'
-            AND (scheduled_at IS NULL OR scheduled_at <= now())
+        SELECT 1 FROM procrastinate_jobs
+        WHERE queue_name = _task AND status = 'todo' AND scheduled_at IS NULL
     ) OR (SELECT count(*) FROM jobs WHERE task = _task AND status = 1) >= _limit THEN
-        RETURN false;
+        RETURN 0;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('awaitd task ' || _task, 0));
-    RETURN (SELECT count(*) FROM jobs WHERE task = _task AND status = 1) < _limit;
+    RETURN greatest(_limit - (SELECT count(*) FROM jobs WHERE task = _task AND status = 1), 0);
+END
+$$;
+
+-- Makes what is due ready: only that is in the index that claims walk.
+CREATE FUNCTION make_ready() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = ANY (ARRAY(
+        SELECT id FROM procrastinate_jobs
+        WHERE status = 'todo' AND scheduled_at IS NOT NULL AND scheduled_at <= now()
+        ORDER BY scheduled_at LIMIT 10000 FOR UPDATE SKIP LOCKED
+    ));
 END
 $$;
 
 -- Starts the next attempts of up to `_slots` jobs of the tasks that the worker knows. `_limits`
--- has, for each of `_limited`, how many may run in the whole cluster.
+-- has, for each of `_limited`, how many may run in the whole cluster. What it costs does not
+-- depend on how many wait, unlike Procrastinate's own fetch, which looks at all of them each time:
+-- it walks the first of each queue. Index scans only, for plans are kept while tables grow.
 CREATE FUNCTION claim(
     _worker bigint, _slots integer, _now bigint, _open text[], _limited text[],
     _limits integer[], _of_owner integer
-) RETURNS SETOF jobs LANGUAGE plpgsql AS $$
+) RETURNS SETOF jobs LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     _given integer := 0;
-    _looked integer := 0;
+    _aside integer := 0;
+    _most integer := _slots;
+    _seen integer;
+    _rooms integer[];
+    _next record;
     _found procrastinate_jobs;
     _job jobs;
-    _queues text[];
 BEGIN
-    WHILE _given < _slots AND _looked < _slots + 100 LOOP
-        _looked := _looked + 1;
-        _queues := _open || ARRAY(
-            SELECT t FROM (
-                SELECT t, l FROM unnest(_limited, _limits) AS limits (t, l) ORDER BY t
-            ) AS ordered WHERE has_room(t, l)
-        );
-        _found := procrastinate_fetch_job_v2(_queues, _worker);
-        EXIT WHEN _found.id IS NULL;
-        SELECT * INTO _job FROM jobs
-        WHERE id = (_found.args ->> 'job')::uuid AND status = 0 AND jobs.dispatch = _found.id
-        FOR UPDATE;
-        IF NOT FOUND THEN
-            DELETE FROM procrastinate_jobs WHERE id = _found.id;
-        ELSIF _job.attempt = 0 AND _job.start_by < _now THEN
-            PERFORM fail(
-                _job.id, _now, '["not-started-in-time","no slot was free in time",null]'
-            );
-        ELSIF _of_owner IS NOT NULL AND owner_is_full(_job.owner, _of_owner) THEN
-            UPDATE jobs SET parked = true WHERE id = _job.id;
-            UPDATE procrastinate_jobs
-            SET status = 'todo', worker_id = NULL, scheduled_at = 'infinity' WHERE id = _found.id;
-        ELSE
-            UPDATE jobs SET status = 1, attempt = attempt + 1, started_at = _now, worker = _worker
-            WHERE id = _job.id RETURNING * INTO _job;
-            _given := _given + 1;
-            RETURN NEXT _job;
-        END IF;
+    PERFORM make_ready();
+    _rooms := array_fill(_slots, ARRAY[cardinality(_open)])
+        || ARRAY(SELECT room(t, l) FROM unnest(_limited, _limits) AS limits (t, l));
+    LOOP
+        _seen := 0;
+        FOR _next IN
+            SELECT ready.id, queues.place
+            FROM unnest(_open || _limited, _rooms) WITH ORDINALITY AS queues (name, room, place),
+            LATERAL (
+                SELECT id, priority FROM procrastinate_jobs
+                WHERE queue_name = queues.name AND status = 'todo' AND scheduled_at IS NULL
+                ORDER BY priority DESC, id LIMIT _most
+            ) AS ready
+            WHERE queues.room > 0 ORDER BY ready.priority DESC, ready.id LIMIT _most
+        LOOP
+            EXIT WHEN _given = _slots OR _aside = 100;
+            _seen := _seen + 1;
+            CONTINUE WHEN _rooms[_next.place] = 0;
+            UPDATE procrastinate_jobs SET status = 'doing', worker_id = _worker WHERE id = (
+                SELECT id FROM procrastinate_jobs
+                WHERE id = _next.id AND status = 'todo' AND scheduled_at IS NULL
+                FOR UPDATE SKIP LOCKED
+            ) RETURNING * INTO _found;
+            CONTINUE WHEN NOT FOUND;
+            _job := start(_found, _now, _of_owner);
+            IF _job.id IS NULL THEN
+                _aside := _aside + 1;
+            ELSE
+                _rooms[_next.place] := _rooms[_next.place] - 1;
+                _given := _given + 1;
+                RETURN NEXT _job;
+            END IF;
+        END LOOP;
+        -- What others have locked, or has no room any more, was among them: look further.
+        EXIT WHEN _seen < _most OR _given = _slots OR _aside = 100;
+        _most := _most * 4;
     END LOOP;
+END
+$$;
+
+-- Starts the job of a dispatch that was fetched. Gives nothing when it is not to start.
+CREATE FUNCTION start(_found procrastinate_jobs, _now bigint, _of_owner integer) RETURNS jobs
+LANGUAGE plpgsql AS $$
+DECLARE
+    _job jobs;
+BEGIN
+    SELECT * INTO _job FROM jobs
+    WHERE id = (_found.args ->> 'job')::uuid AND status = 0 AND jobs.dispatch = _found.id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        DELETE FROM procrastinate_jobs WHERE id = _found.id;
+    ELSIF _job.attempt = 0 AND _job.start_by < _now THEN
+        PERFORM fail(_job.id, _now, '["not-started-in-time","no slot was free in time",null]');
+    ELSIF _of_owner IS NOT NULL AND owner_is_full(_job.owner, _of_owner) THEN
+        UPDATE jobs SET parked = true WHERE id = _job.id;
+        UPDATE procrastinate_jobs
+        SET status = 'todo', worker_id = NULL, scheduled_at = 'infinity' WHERE id = _found.id;
+    ELSE
+        UPDATE jobs SET status = 1, attempt = attempt + 1, started_at = _now,
+            worker = _found.worker_id
+        WHERE id = _job.id RETURNING * INTO _job;
+        RETURN _job;
+    END IF;
+    RETURN NULL;
 END
 $$;
 
@@ -280,7 +338,7 @@ BEGIN
     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
         UPDATE jobs SET parked = false WHERE id = _next.id;
-        UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = _next.dispatch;
+        UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = _next.dispatch;
     END IF;
 END
 $$;
