@@ -161,13 +161,20 @@ class KeyFile:
 class Keys:
     """The keys as a server sees them: the file's, read again when it has changed.
 
-    Once there has been a file, keys are in use: without it, or with an empty one, or with one that
-    could never be read, nobody may call.
+    Once there has been a file, or a job that has an owner, keys are in use: without a file, or with
+    an empty one, or with one that could never be read, nobody may call. `are_needed` says whether
+    there is such a job.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: Callable[[], float] = time.time,
+        are_needed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._file = KeyFile(folder)
         self._now = now
+        self._are_needed = are_needed
         self._seen: tuple[int, ...] | None = None
         self._keys: Mapping[str, ApiKey] = {}
         self._in_use = self._opened = False
@@ -184,11 +191,13 @@ class Keys:
     def in_use(self) -> bool:
         """Whether callers need a key."""
         self._reread()
+        if not self._in_use and self._are_needed():
+            self.require()
         return self._in_use
 
     def require(self) -> None:
-        """Let nobody in without a key from now on: there have been keys, though none is left."""
-        if not self.in_use:
+        """Let nobody in without a key from now on: there have been keys, though none is here."""
+        if not self._in_use:
             log.warning("there are jobs of owners, but no keys: make one with awaitd keys add NAME")
             self._in_use = True
 
@@ -203,9 +212,9 @@ class Keys:
 
     def still_allows(self, key: ApiKey | None, scope: str) -> bool:
         """Whether a caller who was let in with this key, or with none, would be let in again."""
-        self._reread()
         if key is None:
-            return not self._in_use
+            return not self.in_use
+        self._reread()
         now = self._keys.get(key.id)
         return now is not None and self._is_live(now) and now.allows(scope)
 

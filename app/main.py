@@ -144,7 +144,7 @@ def require_postgres() -> None:
 
 def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
     """The service over an engine, which its lifespan opens and, at the end, drains."""
-    keys = Keys(settings.data_dir)
+    keys = Keys(settings.data_dir, are_needed=lambda: engine.has_owners)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -157,7 +157,7 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
             # Before the engine opens: it starts jobs, which a start that fails would cut off.
             app.state.api.fingerprint_key = await _fingerprint_key(settings)
             async with engine, draining_on_signals(engine, grace, deadline):
-                if engine.health().has_owners:  # as in a backup that came without its keys
+                if engine.has_owners:  # as in a backup that came without its keys
                     keys.require()
                 yield
 

@@ -22,7 +22,7 @@ from app.api.requests import (
     state_of,
     waited_for,
 )
-from app.api.security import Caller, caller_and_job, caller_of, job_in_path
+from app.api.security import Caller, caller_and_job, caller_of, job_in_path, require_seen
 from app.api.submission import new_job
 from app.jobs.models import NewJob
 from app.keys import CANCEL, READ, SUBMIT
@@ -92,8 +92,7 @@ async def submit_job(request: Request) -> Response:
     submitted = await state.engine.replay(new) if has_key and not dry else None
     if submitted is None:
         state.rates.take(caller.owner)
-        if caller.key is not None:
-            await _require_tasks(new, caller, request)
+        await _require_tasks(new, caller, request)
         if dry:
             await state.engine.check(new)
             return Reply(b"", 204, EMPTY)
@@ -135,6 +134,7 @@ async def list_jobs(request: Request) -> Response:
     caller = caller_of(request, READ)
     query = replace(query_of(request), owner=caller.sees)
     page = await state_of(request).engine.list(query)
+    require_seen(caller, page.items, request)
     headers = link_to_next(page, query.limit, request)
     return Reply(page_json(page, root_of(request)), 200, JOB, headers)
 
@@ -263,6 +263,7 @@ async def _require_tasks(new: NewJob, caller: Caller, request: Request) -> None:
     """Raise `Problem` unless the caller may submit this task, and that of the job it copies."""
     if new.task:
         caller.require_task(new.task)
-    if new.copy_of is not None and not caller.allows(SUBMIT):
+    if new.copy_of is not None and (caller.key is None or not caller.allows(SUBMIT)):
         source = await state_of(request).engine.get(new.copy_of, owner=caller.sees)
+        require_seen(caller, (source,), request)
         caller.require_task(source.task)

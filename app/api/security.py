@@ -1,6 +1,7 @@
 """Who calls, and what they may do."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from app.keys import READ, SUBMIT, ApiKey, Keys
 log = logging.getLogger("awaitd.audit")
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="awaitd"'}
+_WANTED: Final = "this server wants an API key, as Authorization: Bearer <key>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,24 @@ async def caller_and_job(request: Request, job_id: str, scope: str) -> tuple[Cal
     """The same, and who calls."""
     caller = caller_of(request, scope)
     job = await state_of(request).engine.get(job_id_in_path(job_id), owner=caller.sees)
+    require_seen(caller, (job,), request)
     return caller, job
+
+
+def require_seen(caller: Caller, jobs: Iterable[Job], request: Request) -> None:
+    """Raise `Problem` when a caller without a key would see a job that has an owner.
+
+    Another node may have taken it a moment ago, with keys that this one does not have.
+    """
+    if caller.key is None and any(job.owner is not None for job in jobs):
+        state_of(request).keys.require()
+        raise _unauthorized(_WANTED)
 
 
 def _key_of(request: Request, keys: Keys) -> ApiKey:
     lines = header_lines(request, b"authorization")
     if not lines:
-        raise _unauthorized("this server wants an API key, as Authorization: Bearer <key>")
+        raise _unauthorized(_WANTED)
     scheme, _, text = lines[0].partition(" ")
     key = keys.find(text.strip()) if len(lines) == 1 and scheme.lower() == "bearer" else None
     if key is None:

@@ -90,5 +90,9 @@ class Engine(Protocol):
     def drain(self) -> None:
         """Take no more submissions and let every waiter go; running jobs go on."""
 
+    @property
+    def has_owners(self) -> bool:
+        """Whether any job that it knows of, or has known of since it was opened, has an owner."""
+
     def health(self) -> EngineHealth:
         """Whether it accepts work, and what it holds."""

@@ -171,7 +171,5 @@ class EngineHealth:
     reason: str | None = None
     pending: int = 0
     running: int = 0
-    has_owners: bool = False
-    """Whether any job that it holds, or has held since it was opened, has an owner."""
     unknown_tasks: Mapping[str, int] = field(default_factory=dict)
     """Pending jobs whose task is not in the registry, by task."""

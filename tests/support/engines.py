@@ -68,6 +68,8 @@ class RefusingEngine:
 
     def drain(self) -> None: ...
 
+    has_owners = False
+
     def health(self) -> EngineHealth:
         return EngineHealth(ready=False, reason=str(self.error))
 

@@ -201,6 +201,11 @@ class EmbeddedEngine:
         self._dispatcher.stop()
         self._feed.wake_all()
 
+    @property
+    def has_owners(self) -> bool:
+        """Whether any job that it knows of, or has known of since it was opened, has an owner."""
+        return self._ledger.has_owners
+
     def health(self) -> EngineHealth:
         """Whether it accepts work, and what it holds."""
         reason = "shutting down" if self._draining else self._journal.error
@@ -209,7 +214,6 @@ class EmbeddedEngine:
             reason=reason,
             pending=self._dispatcher.pending,
             running=self._dispatcher.running,
-            has_owners=self._ledger.has_owners,
             unknown_tasks=self._dispatcher.unknown_tasks(),
         )
 

@@ -227,6 +227,11 @@ class PostgresEngine:
         self._worker.stop()
         self._feed.wake_all()
 
+    @property
+    def has_owners(self) -> bool:
+        """Whether any job that it knows of, or has known of since it was opened, has an owner."""
+        return self._view.ledger.has_owners
+
     def health(self) -> EngineHealth:
         """Whether it accepts work, and what the cluster holds."""
         error = self._worker.writer.error or self._listener.error
@@ -236,7 +241,6 @@ class PostgresEngine:
             reason=reason,
             pending=self._view.pending,
             running=self._view.running,
-            has_owners=self._view.ledger.has_owners,
             unknown_tasks=self._house.unknown_tasks(),
         )
 
