@@ -41,7 +41,7 @@ from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
 from app.keys import BadKeys, Keys
 from app.outbound import outbound_policy
-from app.settings import Settings, load_settings
+from app.settings import BadSettings, Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
 from app.telemetry import metrics_of
 
@@ -108,13 +108,14 @@ def build_engine(settings: Settings, registry: TaskRegistry, *, works: bool = Fa
 
 def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool) -> Engine:
     assert settings.database_url is not None
-    require_postgres()
+    url = settings.database_url.get_secret_value()
+    require_postgres(url)
     # Only who asks for a database needs its libraries.
     from app.engines.postgres import PostgresEngine
     from app.engines.postgres.config import PostgresConfig
 
     config = PostgresConfig(
-        url=settings.database_url.get_secret_value(),
+        url=url,
         works=works,
         max_running=settings.max_running,
         max_pending=settings.max_pending,
@@ -133,13 +134,24 @@ def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool)
     return PostgresEngine(registry, config)
 
 
-def require_postgres() -> None:
-    """Raise `StartUpError` when the libraries that a database needs are not installed."""
+def require_postgres(url: str) -> None:
+    """Raise `StartUpError` without the libraries that a database needs, `BadSettings` for no URL.
+
+    Neither says what is in it: that is a password.
+    """
     if missing := [
         name for name in ("psycopg", "psycopg_pool", "procrastinate") if not find_spec(name)
     ]:
         text = f"AWAITD_DATABASE_URL needs {', '.join(missing)}: install awaitd[postgres]"
         raise StartUpError(text)
+    from app.engines.postgres.connections import is_connection_string
+
+    if not is_connection_string(url):
+        raise BadSettings(
+            "AWAITD_DATABASE_URL: no connection string of PostgreSQL, which is "
+            "postgresql://user:password@host:port/database, with each of / : @ ? # % in a user or "
+            "a password written as %2F %3A %40 %3F %23 %25"
+        )
 
 
 def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from app.jobs.engine import Engine
 from app.main import build_engine, build_registry, require_postgres
 from app.serving import collect_rarely, run_alone
 from app.settings import Settings
@@ -10,23 +11,26 @@ from app.telemetry import configure_logging
 
 
 def run_worker(settings: Settings) -> None:
-    """Run jobs until SIGTERM or SIGINT; raises `StartUpError`."""
+    """Run jobs until SIGTERM or SIGINT; raises `StartUpError` or `BadSettings`."""
     configure_logging(exception_text=settings.exception_text)
-    run_alone(_work(settings), settings)
+    engine = build_engine(settings, build_registry(settings), works=True)
+    run_alone(_work(engine, settings), settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
-    """Bring the schema up to date; gives the names of what was applied. Raises `StartUpError`."""
+    """Bring the schema up to date; gives the names of what was applied.
+
+    Raises `StartUpError` or `BadSettings`.
+    """
     assert settings.database_url is not None
-    require_postgres()
+    url = settings.database_url.get_secret_value()
+    require_postgres(url)
     from app.engines.postgres.migrations import migrate
 
-    return migrate(settings.database_url.get_secret_value())
+    return migrate(url)
 
 
-async def _work(settings: Settings) -> None:
-    registry = build_registry(settings)
-    engine = build_engine(settings, registry, works=True)
+async def _work(engine: Engine, settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal in SIGNALS:

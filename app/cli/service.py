@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,6 +14,11 @@ from app.cli.options import Url
 from app.cli.root import cli, fail
 from app.cli.server import authorization, server_url
 from app.fetch import Incomplete, Refused, Unreachable, fetch_backup, require_new
+
+_NO_DATABASE: Final = (
+    "--worker is for a database, which AWAITD_DATABASE_URL names: without one awaitd serve runs "
+    "its jobs anyway"
+)
 
 
 @cli.command()
@@ -28,6 +33,8 @@ def serve(
         from app.settings import load_settings
 
         settings = load_settings()
+        if worker and settings.database_url is None:
+            fail(_NO_DATABASE, EXIT_USAGE)
         from app.main import create_app
         from app.serving import serve_app
 
@@ -59,8 +66,11 @@ def migrate() -> None:
             fail("there is nothing to migrate without AWAITD_DATABASE_URL", EXIT_USAGE)
         from app.working import migrate_database
 
-        for name in migrate_database(settings) or ["nothing: it is up to date"]:
+        applied = migrate_database(settings)
+        for name in applied:
             typer.echo(f"awaitd: applied {name}", err=True)
+        if not applied:
+            typer.echo("awaitd: the schema is up to date", err=True)
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from app.engines.postgres.migrations import SCHEMA, require_current
+from app.engines.postgres.migrations import SCHEMA, first_line, require_current
 from app.jobs.errors import StartUpError
 
 Async: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -30,6 +30,16 @@ def conninfo(url: str) -> str:
     return make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()})
 
 
+def is_connection_string(url: str) -> bool:
+    """Whether it can be one: a part of a password that slipped into another place is seen."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False
+    ports = str(given.get("port", "")).split(",")
+    return "@" not in str(given.get("host", "")) and all(p.isdigit() or not p for p in ports)
+
+
 async def connect(url: str) -> Async:
     """A connection of its own."""
     return await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
@@ -46,8 +56,9 @@ async def open_schema(url: str) -> bytes:
             rows = await (await db.execute("SELECT key FROM fingerprint_key")).fetchall()
             return bytes(rows[0][0])
     except psycopg.OperationalError as error:
-        text = str(error).strip().splitlines()[0]
-        raise StartUpError(f"the database cannot be reached: {text}") from error
+        raise StartUpError(f"the database cannot be reached: {first_line(error)}") from error
+    except psycopg.Error as error:
+        raise StartUpError(f"the database cannot be used: {first_line(error)}") from error
 
 
 async def _check(db: Async) -> None:

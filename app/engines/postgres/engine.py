@@ -17,6 +17,7 @@ from app.engines.postgres.connections import open_schema
 from app.engines.postgres.heartbeat import Heartbeat
 from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.listener import Listener
+from app.engines.postgres.migrations import first_line
 from app.engines.postgres.reading import Reading
 from app.engines.postgres.rows import SUMMARY, job_of
 from app.engines.postgres.stacks import Stacks
@@ -84,7 +85,7 @@ class PostgresEngine:
             await self._open()
         except (psycopg.Error, StoreUnavailable) as error:
             await self._leave(0.0, 0.0)
-            raise StartUpError(f"the database cannot be used: {error}") from error
+            raise StartUpError(f"the database cannot be used: {first_line(error)}") from error
         except BaseException:
             await self._leave(0.0, 0.0)
             raise

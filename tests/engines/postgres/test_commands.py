@@ -7,7 +7,11 @@ from typing import Final
 import psycopg
 import pytest
 
-from app.engines.postgres.migrations import LOCK
+from app.engines.postgres.connections import open_schema
+from app.engines.postgres.migrations import LOCK, migrate
+from app.jobs.errors import StartUpError
+from app.main import require_postgres
+from app.settings import BadSettings
 from tests.support.command import finish, run, start
 from tests.support.server import Server
 
@@ -32,7 +36,7 @@ def test_migrate_twice(empty_url: str, tmp_path: Path) -> None:
     second = run("migrate", folder=tmp_path, AWAITD_DATABASE_URL=empty_url)
     assert (first.returncode, second.returncode) == (0, 0)
     assert "applied procrastinate" in first.stderr
-    assert "up to date" in second.stderr
+    assert second.stderr == "awaitd: the schema is up to date\n"
 
 
 def test_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
@@ -67,10 +71,62 @@ def test_commits_that_do_not_last(url: str, tmp_path: Path) -> None:
     assert_refused(("serve",), tmp_path, url, "synchronous_commit=off")
 
 
-def test_no_database(tmp_path: Path) -> None:
-    """Without a database that answers nothing starts, and the message names no password."""
-    url = f"postgresql://me:secret@/x?host={tmp_path}"
-    assert_refused(("worker",), tmp_path, url, "the database cannot be reached")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "http://me:secret@h/x",
+        "postgresql://me:sec ret@h/x",
+        "postgresql://me:%zz-secret@h/x",
+        "postgresql://me:p@secret@h/x",
+        "postgresql://me:secret/word@h/x",
+    ],
+)
+def test_no_connection_string(wrong: str) -> None:
+    """A setting that is no connection string is refused as such; nothing of it is shown."""
+    with pytest.raises(BadSettings, match="no connection string") as caught:
+        require_postgres(wrong)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_database_that_is_not_there(url: str, tmp_path: Path) -> None:
+    """A server that is not there, and one without this database or user, is said in one line."""
+    socket = url.partition("?")[2]
+    for wrong, why in (
+        (f"postgresql://me:secret@/x?host={tmp_path}", "the database cannot be reached"),
+        ("postgresql://me:secret@nowhere.invalid/x", "nowhere.invalid"),
+        (f"postgresql://postgres:secret@/nothing?{socket}", 'database "nothing" does not exist'),
+        (f"postgresql://me:secret@/x?{socket}", 'role "me" does not exist'),
+    ):
+        with pytest.raises(StartUpError, match=why) as by_migrate:
+            migrate(wrong)
+        with pytest.raises(StartUpError, match=why) as by_node:
+            await open_schema(wrong)
+        for error in (by_migrate.value, by_node.value):
+            assert not {"\n", "secret"} & {*str(error), *str(error).split()}
+
+
+@pytest.mark.parametrize("command", [("serve",), ("worker",), ("migrate",)], ids=" ".join)
+def test_no_database(url: str, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Without a database nothing starts: the message names no password, and is no traceback."""
+    assert_refused(command, tmp_path, "postgresql://me:p@secret@h/x", "AWAITD_DATABASE_URL", code=2)
+    wrong = url.replace("postgres@", "me:secret@")
+    assert_refused(command, tmp_path, wrong, 'role "me" does not exist')
+
+
+def test_a_user_who_may_not(empty_url: str, tmp_path: Path) -> None:
+    """A user who may not make the schema is told so in one line."""
+    with psycopg.connect(empty_url, autocommit=True) as db:
+        db.execute("DROP ROLE IF EXISTS weak")
+        db.execute("CREATE ROLE weak LOGIN")
+    url = empty_url.replace("postgres@", "weak@")
+    assert_refused(("migrate",), tmp_path, url, "permission denied")
+
+
+def test_a_worker_without_a_database(tmp_path: Path) -> None:
+    """Only with a database `awaitd serve` may be told to work: else it does anyway."""
+    done = run("serve", "--worker", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "AWAITD_DATABASE_URL" in done.stderr
 
 
 def test_a_key_on_another_node(
@@ -92,11 +148,14 @@ def node_folder(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def assert_refused(command: tuple[str, ...], folder: Path, url: str, why: str) -> None:
-    """The command ends at once with one message, and exit code 1."""
+def assert_refused(
+    command: tuple[str, ...], folder: Path, url: str, why: str, *, code: int = 1
+) -> None:
+    """The command ends at once with one message of one line."""
     done = run(*command, folder=folder, AWAITD_DATABASE_URL=url)
-    assert done.returncode == 1
+    assert done.returncode == code
     assert why in done.stderr
-    assert "Traceback" not in done.stderr
+    own = [line for line in done.stderr.splitlines() if " WARNING asyncio: " not in line]
+    assert len(own) == 1, done.stderr  # asyncio's are of a slow machine
     assert "secret" not in done.stderr
     assert not done.stdout

@@ -31,8 +31,19 @@ def migrate(url: str) -> list[str]:
     try:
         connection = psycopg.connect(url)
     except psycopg.OperationalError as error:
-        text = str(error).strip().splitlines()[0]
-        raise StartUpError(f"the database cannot be reached: {text}") from error
+        raise StartUpError(f"the database cannot be reached: {first_line(error)}") from error
+    try:
+        return _migrate(connection)
+    except psycopg.Error as error:
+        raise StartUpError(f"the schema cannot be made: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What PostgreSQL says, without its hints; it names hosts and users, and no password."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _migrate(connection: psycopg.Connection[Any]) -> list[str]:
     with connection as db:
         db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
