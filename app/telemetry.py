@@ -33,6 +33,8 @@ def configure_logging(*, exception_text: bool = True) -> None:
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {
                 "httpx": {"level": "WARNING"},
+                # They warn at each attempt to reach a database; what needs it says so once.
+                "psycopg": {"level": "ERROR"},
                 "uvicorn.access": {"filters": ["without_query"]},
             },
         }

@@ -222,9 +222,9 @@ _TABLE: Final = (
     ProblemType(
         "store-unavailable",
         503,
-        "The store cannot be written",
+        "The store is not available",
         "The disk is full or failing, the journal is damaged, or the database is away. What was "
-        "asked for was not acknowledged.",
+        "asked for was not acknowledged, but may have been written down, or be so yet.",
         "Try again after `Retry-After`, with the same `Idempotency-Key`.",
         "the journal cannot be written (FullError: database or disk is full)",
     ),

@@ -125,4 +125,4 @@ class WorkerSilent(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """Raised when the store cannot be written; what was asked for did not happen or is unknown."""
+    """Raised when the store cannot be used; what was asked for did not happen or is unknown."""

@@ -61,7 +61,9 @@ class PostgresEngine:
         )
         self._reading = Reading(self._tables, self._view, self._feed, registry)
         self._stacks = Stacks(self._tables, self._worker)
-        self._listener = Listener(config.url, self._channels(), self._back)
+        self._listener = Listener(
+            config.url, self._channels(), self._back, self._worker.writer.hurry
+        )
         self._heartbeat = Heartbeat(
             config.url,
             min(config.stall_after / 6, 5.0),
@@ -70,6 +72,7 @@ class PostgresEngine:
             self._worker.lost,
         )
         self._worker.doubts = self._heartbeat.doubt
+        self._tables.is_away = self._worker.writer.is_away = lambda: self._away is not None
         self._watching = Watching(
             self._tables, self._worker, self._reading, self._feed, lambda: self._draining
         )
@@ -229,14 +232,18 @@ class PostgresEngine:
         self._feed.wake_all()
 
     @property
+    def _away(self) -> str | None:
+        """Why the database is known not to answer; None while all is well."""
+        return self._worker.writer.error or self._listener.error
+
+    @property
     def has_owners(self) -> bool:
         """Whether any job that it knows of, or has known of since it was opened, has an owner."""
         return self._view.ledger.has_owners
 
     def health(self) -> EngineHealth:
         """Whether it accepts work, and what the cluster holds."""
-        error = self._worker.writer.error or self._listener.error
-        reason = "shutting down" if self._draining else error
+        reason = "shutting down" if self._draining else self._away
         return EngineHealth(
             ready=reason is None,
             reason=reason,

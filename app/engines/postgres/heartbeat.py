@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -10,8 +9,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 
 from app.engines.postgres.connections import conninfo
-
-log = logging.getLogger(__name__)
+from app.engines.postgres.outage import Outage
 
 _REGISTER: Final = "SELECT worker_id FROM procrastinate_register_worker_v1()"
 
@@ -34,6 +32,7 @@ class Heartbeat:
         self._about = about
         self._registered = registered
         self._lost = lost
+        self._outage = Outage("the heartbeat")
         self._stop = threading.Event()
         self._next = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,8 +75,9 @@ class Heartbeat:
                 if db.closed:
                     db = self._connect()
                 self._beat(db)
+                self._outage.end()
             except (psycopg.Error, OSError) as error:
-                log.warning("no heartbeat: %s", error)
+                self._outage.begin(error)
                 with contextlib.suppress(psycopg.Error, OSError):
                     db.close()
         with contextlib.suppress(psycopg.Error, OSError), db:

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import Final
 
 from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.outage import Outage
 from app.engines.postgres.rows import SUMMARY, error_text, job_of
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, Worker, finish_values
+from app.engines.postgres.writer import Rows
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, JobError
 from app.jobs.registry import TaskRegistry
@@ -25,14 +28,16 @@ _STALE: Final = (
     "< now() - %s * interval '1 second'"
 )
 CRASHED: Final = (
-    f"SELECT {SUMMARY} FROM jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker "
+    f"SELECT {SUMMARY}, j.worker FROM jobs j "
+    "LEFT JOIN procrastinate_workers w ON w.id = j.worker "
     f"WHERE j.status = 1 AND (w.id IS NULL OR {_STALE}) LIMIT 1000"
 )
 """The jobs of dead workers, by the seconds since when we have reached the database, and may be."""
 
 _BURY: Final = (
     f"DELETE FROM procrastinate_workers w WHERE {_STALE} "
-    "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 1 AND j.worker = w.id)"
+    "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 1 AND j.worker = w.id) "
+    "RETURNING w.id, (SELECT name FROM workers n WHERE n.id = w.id)"
 )
 _UNFREEZE: Final = (
     "WITH frozen AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
@@ -84,6 +89,7 @@ class Housekeeping:
         self._every = min(config.housekeeping_every, config.stall_after / 6)
         self._stale_after = config.stall_after - self._every  # so that it is seen in time
         self._retention = round(config.retention * 1000)
+        self._outage = Outage("housekeeping")
         self._tasks: list[asyncio.Task[None]] = []
         self._gap = config.stall_after / 3
         self._reachable_since = self._reached_at = float("-inf")
@@ -96,8 +102,8 @@ class Housekeeping:
         """How many slots they have."""
         self.size = 0
         """How many bytes the jobs take, if there is a limit to it."""
-        self.tasks: frozenset[str] = frozenset(task.name for task in registry)
-        """The tasks that this process or any worker knows."""
+        self._tasks_of_workers = frozenset(task.name for task in registry)
+        """The tasks that any worker knows; our own as long as there has been none."""
 
     async def start(self) -> None:
         """Begin."""
@@ -116,17 +122,20 @@ class Housekeeping:
             await asyncio.wait(self._tasks)
 
     def unknown_tasks(self) -> dict[str, int]:
-        """The pending jobs whose task nobody knows, by task."""
+        """The pending jobs whose task no worker knows, by task: an API node does not run them."""
         pending = self._view.pending_tasks()
-        return {task: number for task, number in pending.items() if task not in self.tasks}
+        return {
+            task: number for task, number in pending.items() if task not in self._tasks_of_workers
+        }
 
     async def _run(self) -> None:
         while True:
             await self._rest()
             try:
                 await self._round()
+                self._outage.end()
             except StoreUnavailable as error:
-                log.warning("the house was not kept: %s", error)
+                self._outage.begin(error)
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the house was not kept")
 
@@ -160,9 +169,8 @@ class Housekeeping:
         workers = await self._tables.rows(_CLUSTER)
         self._reached()
         self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
-        own = (task.name for task in self._registry)
-        self.tasks = frozenset(own).union(*(tasks for _, _, tasks in workers))
-
+        if workers:
+            self._tasks_of_workers = frozenset().union(*(tasks for _, _, tasks in workers))
         if self._config.max_store_size is not None:
             self.size = await self._tables.size(self._view.total)
 
@@ -177,11 +185,17 @@ class Housekeeping:
         """Apply the crash rule to the attempts of workers that are gone or silent."""
         stale = (self._reached_at - self._reachable_since, self._stale_after)
         rows = await self._tables.rows(CRASHED, stale)
-        for job in (job_of(row, self._retention) for row in rows):
+        lost: Counter[int] = Counter()
+        for *row, worker in rows:
+            job = job_of(row, self._retention)
             outcome = crashed(job, self._registry.get(job.task), self._limits)
             values = finish_values(job.id, job.attempt, self._config.now(), outcome)
-            await self._change(FINISH, values)
-        await self._change(f"{_BURY} RETURNING w.id", stale, tells=False)
+            lost[worker] += len(await self._change(FINISH, values))
+        for worker, name in await self._change(_BURY, stale, tells=False):
+            text = "worker %s was silent for too long and counts as dead: %d jobs lost an attempt"
+            log.warning(text, name, lost.pop(worker, 0))
+        for worker, number in (+lost).items():
+            log.warning("worker number %s is gone: %d jobs lost an attempt", worker, number)
 
     async def _fail_late(self) -> None:
         now = self._config.now()
@@ -191,7 +205,7 @@ class Housekeeping:
     async def _fail_unknown(self) -> None:
         now = self._config.now()
         due = now - round(self._config.unknown_task_after * 1000)
-        for task in self.unknown_tasks():
+        for task in self.unknown_tasks().keys() - {task.name for task in self._registry}:
             error = JobError(ErrorType.UNKNOWN_TASK, f"there is no task {task!r} any more")
             await self._change(_UNKNOWN, (task, due, now, error_text(error)))
 
@@ -210,8 +224,9 @@ class Housekeeping:
         self._reached()
         return int(rows[0][0]) if rows else 0
 
-    async def _change(self, text: str, values: tuple[object, ...], *, tells: bool = True) -> None:
+    async def _change(self, text: str, values: tuple[object, ...], *, tells: bool = True) -> Rows:
         rows = await self._writer.make(text, values)
         self._reached()
         for row in rows if tells else ():
             self._changed(job_of(row, self._retention))
+        return rows

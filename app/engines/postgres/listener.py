@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 
 from app.engines.postgres.connections import Async, connect
+from app.engines.postgres.migrations import first_line
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +19,22 @@ _ALIVE: Final = 10.0
 
 
 class Listener:
-    """One connection that listens; each channel has who is told. `back` follows a gap."""
+    """One connection that listens; each channel has who is told.
+
+    `away` begins a gap, `back` follows it.
+    """
 
     def __init__(
-        self, url: str, channels: Mapping[str, Callable[[str], None]], back: Callable[[], None]
+        self,
+        url: str,
+        channels: Mapping[str, Callable[[str], None]],
+        back: Callable[[], None],
+        away: Callable[[], None],
     ) -> None:
         self._url = url
         self._channels = channels
         self._back = back
+        self._away = away
         self._db: Async | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -50,11 +59,13 @@ class Listener:
             try:
                 if self._db is None:
                     await self._connect()
+                    log.warning("the database can be heard again")
                     self._back()
                 await self._listen(self._db)
             except (psycopg.Error, OSError, TimeoutError) as error:
                 if self.error is None:
-                    log.warning("the database cannot be heard: %s", error)
+                    log.warning("the database cannot be heard: %s", first_line(error))
+                    self._away()
                 self.error = f"the database cannot be reached ({type(error).__name__})"
                 await self._disconnect()
                 await asyncio.sleep(_AGAIN)

@@ -13,7 +13,7 @@ from app.engines.postgres.rows import label_key, labels_text
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
-from app.engines.postgres.writer import PATIENCE, Change, Rows, give_up, refuse
+from app.engines.postgres.writer import Change, Rows, refuse
 from app.jobs.admission import Admission, admit, complete
 from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
@@ -89,11 +89,7 @@ class Submissions:
         then, refused = partial(self._written, arrival, done), partial(self._refused, job, done)
         self._worker.writer.queue(Change(_SUBMIT, _values(job, new, now), then, refused))
         self._worker.wake((job.run_at - now) / 1000)
-        timer = asyncio.get_running_loop().call_later(PATIENCE, give_up, done)
-        try:
-            return await self._answer(new, job_id, *(await done))
-        finally:
-            timer.cancel()
+        return await self._answer(new, job_id, *(await self._worker.writer.answer(done)))
 
     async def _answer(
         self, new: NewJob, job_id: UUID, found: UUID, fingerprint: bytes | None, job: Job

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -33,6 +33,9 @@ from app.jobs.secrets import is_masked
 _CONNECTIONS: Final = 4
 _TIMEOUT: Final = 5.0
 """Seconds that who reads waits for a connection."""
+
+_SOON: Final = 1.0
+"""The same while the database is known to be away."""
 
 _JOB: Final = f"SELECT {COLUMNS}, r.progress FROM jobs j {PROGRESS} WHERE j.id = %s"
 _EARLIER: Final = (
@@ -100,6 +103,8 @@ class Tables:
             open=False,
             name="awaitd",
         )
+        self.is_away: Callable[[], bool] = lambda: False
+        """Whether it is known that the database does not answer."""
 
     async def open(self) -> None:
         """Connect."""
@@ -114,7 +119,8 @@ class Tables:
         text = query.encode() if isinstance(query, str) else query
         with _cancellable():
             try:
-                async with self._pool.connection() as db:
+                timeout = _SOON if self.is_away() else _TIMEOUT
+                async with self._pool.connection(timeout) as db:
                     return list(await (await db.execute(text, values)).fetchall())
             except (psycopg.Error, PoolTimeout, PoolClosed) as error:
                 raise unavailable(error) from error

@@ -10,11 +10,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 
 from app.engines.postgres.connections import Async, connect
+from app.engines.postgres.migrations import first_line
 from app.engines.postgres.rows import Row
 from app.engines.postgres.tables import unavailable
 from app.jobs.errors import StoreUnavailable
@@ -28,6 +29,9 @@ AT_ONCE: Final = 200
 PATIENCE: Final = 10.0
 """Seconds that a caller waits for a change before it is told that the store is unavailable."""
 
+SOON: Final = 1.0
+"""The same while the database is known to be away."""
+
 _STUCK: Final = 30.0
 """Seconds after which a transaction that has not ended is given up with its connection."""
 
@@ -35,6 +39,8 @@ _RETRY_FIRST: Final = 0.01
 _RETRY_MOST: Final = 0.5
 
 Rows: TypeAlias = list[Row]
+
+T = TypeVar("T")
 
 
 @record(frozen=True, slots=True)
@@ -65,6 +71,9 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._pause = _RETRY_FIRST
+        self._waiting: set[asyncio.Future[Any]] = set()
+        self.is_away: Callable[[], bool] = lambda: self.error is not None
+        """Whether it is known that the database does not answer."""
         self.error: str | None = None
         """Why the last transaction failed; None while all is well."""
 
@@ -99,11 +108,26 @@ class Writer:
         """
         done: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         self.queue(Change(text, values, lambda rows: _resolve(done, rows), partial(refuse, done)))
-        timer = asyncio.get_running_loop().call_later(PATIENCE, give_up, done)
+        return await self.answer(done)
+
+    async def answer(self, done: asyncio.Future[T]) -> T:
+        """What a queued change gives, waited for no longer than is of use.
+
+        Raises `StoreUnavailable`: then it may be made all the same.
+        """
+        patience = SOON if self.is_away() else PATIENCE
+        timer = asyncio.get_running_loop().call_later(patience, give_up, done)
+        self._waiting.add(done)
         try:
             return await done
         finally:
             timer.cancel()
+            self._waiting.discard(done)
+
+    def hurry(self) -> None:
+        """The database is away: whoever waits is not to wait for long."""
+        for done in self._waiting:
+            asyncio.get_running_loop().call_later(SOON, give_up, done)
 
     async def _run(self) -> None:
         while True:
@@ -173,7 +197,8 @@ class Writer:
         if not retried:
             await self._disconnect()
             if self.error is None:
-                log.warning("the database cannot be written: %s", error)
+                log.warning("the database cannot be written: %s", first_line(error))
+                self.hurry()
             self.error = str(unavailable(error))
             self._pause = min(self._pause * 2, _RETRY_MOST)
         if self._closing and not retried:
@@ -215,4 +240,5 @@ def refuse(done: asyncio.Future[Any], error: StoreUnavailable) -> None:
 
 def give_up(done: asyncio.Future[Any]) -> None:
     """Tell who waits that the database does not answer."""
-    refuse(done, StoreUnavailable(f"the database has not answered for {PATIENCE:g} s"))
+    text = "the database does not answer: whether this will be written down is not known"
+    refuse(done, StoreUnavailable(text))

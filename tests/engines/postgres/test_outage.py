@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,9 @@ from app.engines.postgres.config import PostgresConfig, wall_clock
 from app.engines.postgres.connections import conninfo
 from app.engines.postgres.housekeeping import CRASHED
 from app.engines.postgres.migrations import migrate
+from app.engines.postgres.tables import _SOON, _TIMEOUT
 from app.jobs.errors import StoreUnavailable
-from app.jobs.models import ErrorType, Job
+from app.jobs.models import ErrorType, Job, JobQuery
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
@@ -147,6 +149,51 @@ def test_silence_before_the_server_started(own_url: str) -> None:
         a_day, an_hour = 86_400.0, 3_600.0
         assert not db.execute(CRASHED.encode(), (a_day, an_hour)).fetchall()
         assert db.execute(CRASHED.encode(), (a_day, 0.0)).fetchall()
+
+
+async def test_known_to_be_away(
+    url: str, link: Link, puppets: Puppets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the database is known to be away nobody waits for it for long, and the log is short."""
+    loop = asyncio.get_running_loop()
+    config = PostgresConfig(
+        url=over(link, url), stall_after=1.2, housekeeping_every=0.05, watch_loop=False
+    )
+    async with PostgresEngine(puppets.registry(), config) as engine:
+        job = await accepted(engine, job_of("echo", delay=60))
+        link.cut()
+        await ready(engine, False)
+        began = loop.time()
+        asked = (
+            engine.submit(job_of("echo")),
+            engine.cancel(job.id),
+            *(engine.get(job.id) for _ in range(6)),
+            *(engine.list(JobQuery()) for _ in range(6)),
+        )
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+        assert loop.time() - began < _TIMEOUT - _SOON  # each of them is given about a second
+        assert "is not known" in str(answers[0])
+        link.mend()
+        await ready(engine, True)
+        await ended(engine, await accepted(engine, job_of("echo")))
+        for what in ("housekeeping", "the heartbeat"):
+            while f"{what} works again" not in caplog.text:  # noqa: ASYNC110  no event says
+                await asyncio.sleep(0.01)
+    ours = [each.getMessage() for each in caplog.records if each.name.startswith("app.")]
+    begun_and_over = Counter(line.partition(":")[0] for line in ours)
+    assert begun_and_over == Counter(
+        (
+            "the database cannot be written",
+            "the database can be written again",
+            "the database cannot be heard",
+            "the database can be heard again",
+            "the heartbeat fails",
+            "the heartbeat works again",
+            "housekeeping fails",
+            "housekeeping works again",
+        )
+    )
 
 
 async def test_what_came_and_went_meanwhile(url: str, link: Link, puppets: Puppets) -> None:

@@ -38,7 +38,7 @@ def migrate(url: str) -> list[str]:
         raise StartUpError(f"the schema cannot be made: {first_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What PostgreSQL says, without its hints; it names hosts and users, and no password."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
