@@ -154,6 +154,15 @@ def require_postgres(url: str) -> None:
         )
 
 
+def store_of(settings: Settings) -> str:
+    """Where the jobs are kept, for the log."""
+    if settings.database_url is None:
+        return str(settings.data_dir.resolve())
+    from app.engines.postgres.connections import place_of
+
+    return place_of(settings.database_url.get_secret_value())
+
+
 def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
     """The service over an engine, which its lifespan opens and, at the end, drains."""
     keys = Keys(settings.data_dir, are_needed=lambda: engine.has_owners)

@@ -77,8 +77,11 @@ class _Server(uvicorn.Server):
             self._announce(listener)
 
 
-def serve_app(app: FastAPI, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; raises `StartUpError` before anything listens."""
+def serve_app(app: FastAPI, settings: Settings, store: str) -> None:
+    """Serve until SIGTERM or SIGINT; raises `StartUpError` before anything listens.
+
+    `store` says where the jobs are kept.
+    """
     configure_logging(exception_text=settings.exception_text)
     keys = app.state.api.keys
     keys.open()
@@ -94,7 +97,7 @@ def serve_app(app: FastAPI, settings: Settings) -> None:
     )
     # Declared to be whole seconds, but handed to asyncio as it is.
     vars(config)["timeout_graceful_shutdown"] = CLOSE_WITHIN
-    server = _Server(config, partial(_announce, app, settings))
+    server = _Server(config, partial(_announce, app, store))
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     gc.collect()  # here, for it would block the event loop
@@ -210,7 +213,7 @@ def _room_for_connections() -> int:
     return min(MAX_CONNECTIONS, files // 2)
 
 
-def _announce(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+def _announce(app: FastAPI, store: str, listener: socket.socket) -> None:
     """Where everything is, which tasks there are, and one line to paste."""
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -220,7 +223,7 @@ def _announce(app: FastAPI, settings: Settings, listener: socket.socket) -> None
     lines = [
         f"awaitd {__version__} on {url}",
         f"  docs   {url}/docs",
-        f"  data   {settings.data_dir.resolve()}",
+        f"  data   {store}",
         f"  tasks  {', '.join(task.name for task in tasks) or 'none'}",
     ]
     if tasks:

@@ -1,9 +1,12 @@
 """A worker process: it runs jobs of a database, and serves nothing."""
 
 import asyncio
+import os
+import socket
 
+from app import __version__
 from app.jobs.engine import Engine
-from app.main import build_engine, build_registry, require_postgres
+from app.main import build_engine, build_registry, require_postgres, store_of
 from app.serving import collect_rarely, run_alone
 from app.settings import Settings
 from app.shutdown import SIGNALS, SLACK, Deadline
@@ -13,8 +16,16 @@ from app.telemetry import configure_logging
 def run_worker(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises `StartUpError` or `BadSettings`."""
     configure_logging(exception_text=settings.exception_text)
-    engine = build_engine(settings, build_registry(settings), works=True)
-    run_alone(_work(engine, settings), settings)
+    registry = build_registry(settings)
+    engine = build_engine(settings, registry, works=True)
+    names = ", ".join(task.name for task in registry) or "none"
+    lines = [
+        f"awaitd {__version__} works as {socket.gethostname()}:{os.getpid()}",
+        f"  data   {store_of(settings)}",
+        f"  tasks  {names}",
+        f"  slots  {settings.max_running}",
+    ]
+    run_alone(_work(engine, settings, "\n".join(lines)), settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -30,7 +41,7 @@ def migrate_database(settings: Settings) -> list[str]:
     return migrate(url)
 
 
-async def _work(engine: Engine, settings: Settings) -> None:
+async def _work(engine: Engine, settings: Settings, announcement: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal in SIGNALS:
@@ -38,6 +49,7 @@ async def _work(engine: Engine, settings: Settings) -> None:
     with Deadline(settings.shutdown_grace + settings.cancel_grace + SLACK) as deadline:
         async with engine:
             collect_rarely()
+            print(announcement, flush=True)
             await stop.wait()
             deadline.start()
             engine.drain()

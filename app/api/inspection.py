@@ -13,6 +13,7 @@ from app.api.security import job_in_path
 from app.api.times import rfc3339
 from app.jobs.texts import to_json
 from app.keys import ADMIN
+from app.scheduler import Status
 
 router = APIRouter(tags=["jobs"])
 
@@ -37,7 +38,10 @@ async def get_stack(job_id: describe.JobId, request: Request) -> Response:
     seen = await state_of(request).engine.inspect(job.id)
     if seen.frames is None:
         where = job_path(seen.job.id, root_of(request))
-        raise Problem("job-not-running", f"the job is {seen.job.status}", job=where)
+        detail = f"the job is {seen.job.status}"
+        if seen.job.status is Status.RUNNING:
+            detail = "its coroutine is about to begin, or has ended and is being written down"
+        raise Problem("job-not-running", detail, job=where)
     frames = [{"function": f.function, "file": f.file, "line": f.line} for f in seen.frames]
     return Reply(to_json({"frames": frames}))
 

@@ -35,10 +35,10 @@ def serve(
         settings = load_settings()
         if worker and settings.database_url is None:
             fail(_NO_DATABASE, EXIT_USAGE)
-        from app.main import create_app
+        from app.main import create_app, store_of
         from app.serving import serve_app
 
-        serve_app(create_app(settings, works=worker), settings)
+        serve_app(create_app(settings, works=worker), settings, store_of(settings))
 
 
 @cli.command()

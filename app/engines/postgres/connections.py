@@ -40,6 +40,16 @@ def is_connection_string(url: str) -> bool:
     return "@" not in str(given.get("host", "")) and all(p.isdigit() or not p for p in ports)
 
 
+def place_of(url: str) -> str:
+    """Which database it is and where, without users and passwords."""
+    given = conninfo_to_dict(url)
+    host, port = given.get("host") or given.get("hostaddr"), given.get("port")
+    where = f" on {host}" + (f" port {port}" if port else "") if host else ""
+    return (
+        f"PostgreSQL database {given.get('dbname') or given.get('service') or ''}".strip() + where
+    )
+
+
 async def connect(url: str) -> Async:
     """A connection of its own."""
     return await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)

@@ -186,7 +186,10 @@ class PostgresEngine:
             _, lines = await self._tables.reports(job_id)
         else:
             lines = tuple(live.lines)
-        return Inspection(job, await self._stacks.of(job) if frames else None, lines)
+        seen = await self._stacks.of(job) if frames else None
+        if frames and seen is None and job.status is Status.RUNNING:
+            job = await self.get(job_id)  # it has ended meanwhile
+        return Inspection(job, seen, lines)
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains."""

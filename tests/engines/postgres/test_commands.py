@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -127,6 +128,25 @@ def test_a_worker_without_a_database(tmp_path: Path) -> None:
     done = run("serve", "--worker", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "AWAITD_DATABASE_URL" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("serve", "--worker"), ("worker",)], ids=" ".join)
+def test_what_has_started(url: str, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A node says of which database it is, with which tasks; and nothing of a password."""
+    name, socket = url.partition("/awaitd_")[2].split("?host=")
+    url = url.replace("postgres@", "postgres:secret@")
+    with start(*command, folder=tmp_path, AWAITD_DATABASE_URL=url) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stdout.readline()
+        process.terminate()
+        said += process.stdout.read()
+        log = process.stderr.read()
+    assert process.returncode == 0
+    assert said.count("awaitd ") == 1
+    assert f"\n  data   PostgreSQL database awaitd_{name} on {unquote(socket)}\n" in said
+    assert ", echo," in said
+    assert "secret" not in said + log
 
 
 def test_a_key_on_another_node(

@@ -51,6 +51,19 @@ async def test_work_of_another_node(node: Open, puppets: Puppets) -> None:
     assert [(await each).result for each in waiting] == [b"1", b"1"]
 
 
+async def test_a_task_that_no_worker_knows(node: Open) -> None:
+    """What only API nodes know is said to be unknown: nobody runs it. It waits for who will."""
+    api = await node(works=False, unknown_task_after=0.0)
+    job = await accepted(api, job_of("hold", "a"))
+    assert api.health().unknown_tasks == {}  # there is no worker yet, which is another matter
+    await node(without=("hold",), unknown_task_after=3600.0)
+    async with asyncio.timeout(LONG):
+        while api.health().unknown_tasks != {"hold": 1}:  # noqa: ASYNC110  no event says
+            await asyncio.sleep(0.01)
+    assert (await ended(api, await accepted(api, job_of("echo")))).done
+    assert (await api.get(job.id)).status is Status.PENDING
+
+
 async def test_cancel_on_another_node(node: Open, puppets: Puppets) -> None:
     """A cancel reaches a coroutine of another node once, and its clean-up completes."""
     api, _ = await node(works=False), await node()

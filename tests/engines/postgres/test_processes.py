@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -120,7 +122,9 @@ async def there(path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_killed(api: PostgresEngine, workers: Workers, tmp_path: Path) -> None:
+async def test_killed(
+    api: PostgresEngine, workers: Workers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The jobs of a killed worker lose their attempt, and those with another one run elsewhere."""
     first = workers.start()
     again, once = [await accepted(api, job_for(task, tmp_path)) for task in ("again", "once")]
@@ -134,6 +138,13 @@ async def test_killed(api: PostgresEngine, workers: Workers, tmp_path: Path) -> 
     assert (again.status, again.attempt, again.result) == (Status.COMPLETED, 2, b"2")
     assert (once.status, once.attempt) == (Status.FAILED, 1)
     assert type_of_error(once) is ErrorType.INTERRUPTED
+    name = f"{socket.gethostname()}:{first.pid}"
+    told = caplog.text + workers.log.read_text()
+    while f"worker {name} was silent" not in told:
+        await asyncio.sleep(0.01)
+        told = caplog.text + workers.log.read_text()
+    lost = re.findall(r"(\d+) jobs lost an attempt", told)
+    assert sum(map(int, lost)) == 2
 
 
 async def test_frozen_and_thawed(api: PostgresEngine, workers: Workers, tmp_path: Path) -> None:
