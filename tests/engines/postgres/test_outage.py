@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -25,6 +25,7 @@ from tests.engines.puppets import Puppets, job_of
 from tests.support import postgres
 from tests.support.link import Link
 from tests.support.postgres import Server, url_of
+from tests.support.server import Server as HttpServer
 
 CLAIM: Final = "SELECT count(*) FROM claim(%s, 1, %s, %s, '{}', '{}', NULL)"
 
@@ -194,6 +195,25 @@ async def test_known_to_be_away(
             "housekeeping works again",
         )
     )
+
+
+def test_what_clients_and_operators_see(
+    url: str, link: Link, start_server: Callable[..., HttpServer]
+) -> None:
+    """An API node without its database answers 503 to who reads, too; its log says so briefly."""
+    server = start_server(AWAITD_DATABASE_URL=over(link, url))
+    link.cut()
+    while server.client.get("/readyz").status_code == 200:
+        pass
+    for answer in [server.client.get("/jobs") for _ in range(3)]:
+        assert (answer.status_code, answer.json()["title"]) == (503, "The store is not available")
+    link.mend()
+    while server.client.get("/readyz").status_code == 503:
+        pass
+    assert server.client.get("/livez").status_code == 200
+    assert server.log.count("the database cannot be heard") == 1
+    assert server.log.count("the database can be heard again") == 1
+    assert "psycopg" not in server.log
 
 
 async def test_what_came_and_went_meanwhile(url: str, link: Link, puppets: Puppets) -> None:
