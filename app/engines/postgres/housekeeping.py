@@ -193,7 +193,7 @@ class Housekeeping:
             lost[worker] += len(await self._change(FINISH, values))
         for worker, name in await self._change(_BURY, stale, tells=False):
             text = "worker %s was silent for too long and counts as dead: %d jobs lost an attempt"
-            log.warning(text, name, lost.pop(worker, 0))
+            log.warning(text, name or f"number {worker}", lost.pop(worker, 0))
         for worker, number in (+lost).items():
             log.warning("worker number %s is gone: %d jobs lost an attempt", worker, number)
 

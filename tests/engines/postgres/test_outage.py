@@ -109,6 +109,7 @@ async def test_silence_while_the_reaper_was_away(url: str, link: Link, puppets: 
     with psycopg.connect(conninfo(url), autocommit=True) as db:
         first, second = DeadWorker(db), DeadWorker(db)
         first.beat("now() - interval '1 hour'")
+        second.beat("now() + interval '1 hour'")  # else both are dead at once
         config = PostgresConfig(
             url=over(link, url),
             works=False,
@@ -122,7 +123,6 @@ async def test_silence_while_the_reaper_was_away(url: str, link: Link, puppets: 
             first.claim("hold")
             assert_interrupted(await ended(engine, job))
             assert loop.time() - began > stall_after * 0.8
-            second.beat("now() + interval '1 hour'")
             job = await accepted(engine, job_of("hold", "b"))
             second.claim("hold")
             link.cut()
