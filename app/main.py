@@ -80,13 +80,16 @@ def build_registry(settings: Settings) -> TaskRegistry:
     return TaskRegistry.from_modules(load_modules(settings.tasks))
 
 
-def build_engine(settings: Settings, registry: TaskRegistry, *, works: bool = False) -> Engine:
+def build_engine(
+    settings: Settings, registry: TaskRegistry, *, works: bool = False, serves: bool = True
+) -> Engine:
     """The engine that the settings ask for, not opened yet; one without a database always works.
 
-    `works` says whether this process runs jobs of the database, too. Raises `StartUpError`.
+    `works` says whether this process runs jobs of the database, `serves` whether it is asked about
+    them. Raises `StartUpError`.
     """
     if settings.database_url is not None:
-        return _postgres_engine(settings, registry, works=works)
+        return _postgres_engine(settings, registry, works=works, serves=serves)
     config = EmbeddedConfig(
         folder=settings.data_dir,
         max_running=settings.max_running,
@@ -106,7 +109,9 @@ def build_engine(settings: Settings, registry: TaskRegistry, *, works: bool = Fa
     return EmbeddedEngine(registry, config)
 
 
-def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool) -> Engine:
+def _postgres_engine(
+    settings: Settings, registry: TaskRegistry, *, works: bool, serves: bool
+) -> Engine:
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
     require_postgres(url)
@@ -117,6 +122,7 @@ def _postgres_engine(settings: Settings, registry: TaskRegistry, *, works: bool)
     config = PostgresConfig(
         url=url,
         works=works,
+        serves=serves,
         max_running=settings.max_running,
         max_pending=settings.max_pending,
         max_running_of_owner=settings.owner_max_running,

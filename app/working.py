@@ -17,7 +17,7 @@ def run_worker(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises `StartUpError` or `BadSettings`."""
     configure_logging(exception_text=settings.exception_text)
     registry = build_registry(settings)
-    engine = build_engine(settings, registry, works=True)
+    engine = build_engine(settings, registry, works=True, serves=False)
     names = ", ".join(task.name for task in registry) or "none"
     lines = [
         f"awaitd {__version__} works as {socket.gethostname()}:{os.getpid()}",

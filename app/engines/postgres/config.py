@@ -22,6 +22,9 @@ class PostgresConfig:
     """Any libpq connection string."""
     works: bool = True
     """Whether this process runs jobs, as a worker does, or only accepts and shows them."""
+    serves: bool = True
+    """Whether it is asked about jobs. If not, as a worker is not, it only hears of what it is to
+    do: it takes no submissions, and has no counts, lists of changes and limits of what may wait."""
     max_running: int = 1_000
     """Jobs that this process runs at once."""
     max_pending: int = 100_000

@@ -98,8 +98,9 @@ class PostgresEngine:
         await self._tables.open()
         await self._house.look_around()
         await self._listener.open()
-        await self._reading.start()
-        self._submissions.continue_after(await self._tables.newest_id())
+        if self._config.serves:
+            await self._reading.start()
+            self._submissions.continue_after(await self._tables.newest_id())
         await self._worker.writer.open()
         if self._config.works:
             await self._heartbeat.start()
@@ -265,20 +266,24 @@ class PostgresEngine:
 
     def _changed(self, job: Job) -> None:
         """A change that this process has made is committed."""
-        self._view.know(job)
-        self._feed.changed(job.id)
+        if self._config.serves:
+            self._view.know(job)
+            self._feed.changed(job.id)
 
     def _channels(self) -> dict[str, Callable[[str], None]]:
         """What is to be heard of, and who is told."""
-        return {
-            "procrastinate_any_queue_v1": lambda _: self._worker.wake(),
-            "awaitd_jobs": self._changed_by_anybody,
+        work: dict[str, Callable[[str], None]] = {
+            "procrastinate_any_queue_v1": self._worker.dispatched,
             "awaitd_cancels": lambda job_id: self._worker.look_at([UUID(job_id)]),
+            "awaitd_asked": self._stacks.asked,
+        }
+        service: dict[str, Callable[[str], None]] = {
+            "awaitd_jobs": self._changed_by_anybody,
             "awaitd_reports": lambda job_id: self._feed.spoke(UUID(job_id)),
             "awaitd_removed": lambda _: self._reading.removed(),
-            "awaitd_asked": self._stacks.asked,
             "awaitd_shown": self._stacks.shown,
         }
+        return (work if self._config.works else {}) | (service if self._config.serves else {})
 
     def _changed_by_anybody(self, name: str) -> None:
         self._reading.wake()

@@ -63,7 +63,7 @@ _UNDISPATCHED: Final = (
     "dispatch = dispatch(j.id, j.task, j.priority, j.run_at, %s) FROM lost WHERE j.id = lost.id "
     "RETURNING j.id"
 )
-_CLUSTER: Final = "SELECT w.id, w.slots, w.tasks FROM workers w"
+_CLUSTER: Final = "SELECT w.id, w.slots, w.tasks FROM workers w ORDER BY w.id"
 
 
 class Housekeeping:
@@ -80,6 +80,7 @@ class Housekeeping:
     ) -> None:
         self._registry = registry
         self._tables = tables
+        self._turns = worker.turns
         self._writer = worker.writer
         self._limits = worker.limits
         self._changed = worker.changed
@@ -171,6 +172,8 @@ class Housekeeping:
         self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
         if workers:
             self._tasks_of_workers = frozenset().union(*(tasks for _, _, tasks in workers))
+        own = {task.name for task in self._registry}
+        self._turns.alike = [each for each, _, tasks in workers if own == set(tasks)]
         if self._config.max_store_size is not None:
             self.size = await self._tables.size(self._view.total)
 

@@ -22,6 +22,7 @@ from app.engines.postgres.rows import (
     lines_of,
     lines_text,
 )
+from app.engines.postgres.turns import Turns
 from app.engines.postgres.writer import Change, Rows, Writer
 from app.jobs.errors import StoreUnavailable
 from app.jobs.live import LiveJob, Speech
@@ -84,16 +85,17 @@ class Worker:
             exception_text=config.exception_text,
         )
         """What its attempts go by."""
-        limited = [t for t in registry if t.options.max_running]
-        limits = {t.name: t.options.max_running for t in sorted(limited, key=lambda t: t.name)}
-        self._open = [task.name for task in registry if task.name not in limits]
-        self._limited = list(limits), list(limits.values())
+        limited = sorted(task.name for task in registry if task.options.max_running)
+        self._open = [task.name for task in registry if task.name not in limited]
+        self._limited = limited, [registry[name].options.max_running for name in limited]
         self._scheduler = BackgroundTaskScheduler(grace=0, cancel_grace=0, context=config.context)
         self._writer = Writer(config.url, self.claim)
         self._live: dict[UUID, LiveJob] = {}
         self._reports = Reports(self._live.get, self._writer)
         self._wants = self._claiming = False
         self._id: int | None = None
+        self.turns = Turns(self.wake)
+        """When it is this worker's turn to claim."""
         self._adopts = False
         self._stopped_at: float | None = None
         self._interrupting = False
@@ -150,12 +152,17 @@ class Worker:
         elif due_in < _SOON:
             asyncio.get_running_loop().call_later(due_in, self.wake)
 
+    def dispatched(self, said: str) -> None:
+        """There is something to start: at once if it is this worker's turn, else soon."""
+        self.turns.dispatched(said, self._id)
+
     def claim(self) -> Change | None:
         """What asks for as many jobs as there are free slots."""
         free = self.slots - len(self._live)
         if not self._wants or free <= 0 or self._id is None or self._stopped_at is not None:
             return None
         self._wants, self._claiming = False, True
+        self.turns.claims()
         if self._adopts:  # in turn with the outcomes, lest one that has just ended begins again
             return Change(_MINE, (self._id,), self._adopted, self._not_claimed, again=False)
         asked = min(free, 100)
@@ -260,7 +267,8 @@ class Worker:
                 self.wake((job.run_at - self._config.now()) / 1000)
         if self._idle is not None and not self._live and not self._idle.done():
             self._idle.set_result(None)
-        self.wake()
+        if self._wants or self._config.max_running_of_owner or live.task in self._limited[0]:
+            self.wake()  # what was waiting for this end; of all else there would be a notification
 
     def _heard(self, job_id: UUID) -> None:
         self._reports.heard(job_id)

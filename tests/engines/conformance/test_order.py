@@ -81,8 +81,8 @@ async def test_limit_of_a_task(engine: Engine, puppets: Puppets) -> None:
 
 async def test_delay(engine: Engine, puppets: Puppets) -> None:
     """A delayed job is pending, and starts no earlier than it is due; another passes it."""
-    delayed = await accepted(engine, job_of("hold", "delayed", delay=0.05))
-    assert (delayed.status, delayed.run_at) == (Status.PENDING, delayed.created_at + 50)
+    delayed = await accepted(engine, job_of("hold", "delayed", delay=0.3))
+    assert (delayed.status, delayed.run_at) == (Status.PENDING, delayed.created_at + 300)
     await accepted(engine, job_of("hold", "now"))
     puppets.end("delayed")
     job = await ended(engine, delayed)
@@ -117,11 +117,11 @@ async def test_started_in_time(open_engine: Callable[..., Engine], puppets: Pupp
     """The time to start does not bound the run, nor the wait for a second attempt."""
     async with open_engine(max_running=1) as engine:
         first = await accepted(engine, job_of("hold", "first"))
-        job = await accepted(engine, job_of("persistent", "a", start_within=0.05))
+        job = await accepted(engine, job_of("persistent", "a", start_within=0.5))
         puppets.end("first")
         await ended(engine, first)
         await puppets.begun("a")
-        await engine.wait(job.id, timeout=0.07)
+        await engine.wait(job.id, timeout=0.52)
         puppets.fail("a", ValueError("after that time"))
         puppets.end("a", attempt=2)
         assert (await ended(engine, job)).status is Status.COMPLETED

@@ -64,6 +64,18 @@ async def test_a_task_that_no_worker_knows(node: Open) -> None:
     assert (await api.get(job.id)).status is Status.PENDING
 
 
+async def test_worker_that_serves_nobody(node: Open, puppets: Puppets) -> None:
+    """It runs and stops jobs, and does not hear of what it does not need."""
+    api, worker = await node(works=False), await node(serves=False)
+    ended_job = await accepted(api, job_of("echo"))
+    assert (await ended(api, ended_job)).status is Status.COMPLETED
+    job = await accepted(api, job_of("hold", "a"))
+    await puppets.begun("a")
+    assert worker.health().running == 0
+    await api.cancel(job.id)
+    assert (await ended(api, job)).status is Status.CANCELLED
+
+
 async def test_cancel_on_another_node(node: Open, puppets: Puppets) -> None:
     """A cancel reaches a coroutine of another node once, and its clean-up completes."""
     api, _ = await node(works=False), await node()
