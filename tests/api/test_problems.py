@@ -99,7 +99,7 @@ def test_another_method_is_405_with_all_that_are_allowed(
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize("path", ["/nope", "/jobs/", "//x", "/jobs%2F", "/livez/x", "/%00"])
+@pytest.mark.parametrize("path", ["/nope", "/jobs/", "/jobs%2F", "/livez/x", "/%00"])
 def test_another_path_is_404(client: httpx.Client, path: str) -> None:
     """A path that leads nowhere is `not-found`, for every method, and nothing redirects."""
     for method in ("GET", "POST", "DELETE", "OPTIONS"):

@@ -86,12 +86,11 @@ class PostgresEngine:
             self._watchdog.start()
         try:
             await self._open()
-        except (psycopg.Error, StoreUnavailable) as error:
+        except BaseException as error:
             await self._leave(0.0, 0.0)
+            if not isinstance(error, (psycopg.Error, StoreUnavailable)):
+                raise
             raise StartUpError(f"the database cannot be used: {first_line(error)}") from error
-        except BaseException:
-            await self._leave(0.0, 0.0)
-            raise
         return self
 
     async def _open(self) -> None:
@@ -257,9 +256,7 @@ class PostgresEngine:
         )
 
     def _with_progress(self, job: Job) -> Job:
-        if job.status is not Status.RUNNING:
-            return job
-        live = self._worker.live(job.id)
+        live = self._worker.live(job.id) if job.status is Status.RUNNING else None
         if live is None or live.number != job.attempt or live.last_progress is None:
             return job
         return replace(job, progress=live.last_progress)

@@ -31,7 +31,7 @@ from app.jobs.record import record
 from app.jobs.secrets import is_masked
 
 _CONNECTIONS: Final = 4
-_TIMEOUT: Final = 5.0
+_TIMEOUT: Final = 10.0
 """Seconds that who reads waits for a connection."""
 
 _SOON: Final = 1.0
