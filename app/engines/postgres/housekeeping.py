@@ -161,6 +161,7 @@ class Housekeeping:
         await self._fail_late()
         await self._fail_unknown()
         await self._reconcile()
+        await self._unpark()
         while await self._expire() == REMOVE_AT_ONCE:
             pass
 
@@ -218,6 +219,11 @@ class Housekeeping:
         if now - self._reconciled_at >= self._config.reconcile_every:
             self._reconciled_at = now
             await self._change(_UNDISPATCHED, (self._config.now(),), tells=False)
+
+    async def _unpark(self) -> None:
+        values = (self._config.max_running_of_owner, self._config.now())
+        if await self._tables.rows("SELECT 1 FROM jobs WHERE parked LIMIT 1"):
+            await self._change("SELECT unpark_more(%s, %s)", values, tells=False)
 
     async def _expire(self) -> int:
         now = self._config.now()

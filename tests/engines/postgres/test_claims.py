@@ -1,14 +1,17 @@
 """What a claim starts, in which order, and what it has to look at for that."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any, Final, TypeAlias
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from app.engines.postgres.connections import conninfo
 
+IDS: Final = count(1)
 SUBMIT: Final = f"SELECT its_version FROM submit({', '.join(['%s'] * 16)})"
 CLAIM: Final = "SELECT id FROM claim(%s, %s, 0, %s, %s, %s, %s)"
 READ: Final = (
@@ -30,7 +33,7 @@ def submit(
     db: Db, task: str = "echo", *, priority: int = 0, owner: str | None = None, run_at: int = 0
 ) -> UUID:
     """A new job, at the time 0."""
-    job_id = uuid4()
+    job_id = UUID(int=next(IDS))
     values = (job_id, 0, task, owner, priority, None, 1, run_at, *[None] * 4, b"{}", *[None] * 3)
     db.execute(SUBMIT, values)
     return job_id
@@ -110,3 +113,82 @@ def test_due(db: Db) -> None:
     )
     submit(db, priority=3, run_at=10**9)
     assert claim(db, 9) == [later, ready]
+
+
+def finish(db: Db, job_id: UUID) -> None:
+    """The first attempt of a job has completed."""
+    db.execute(
+        "SELECT finish(%s, 1, 0, 'complete', 'null'::bytea, NULL, NULL, NULL, NULL)", (job_id,)
+    )
+
+
+def line_of(db: Db) -> list[UUID]:
+    """The jobs that are ready to be claimed."""
+    text = (
+        "SELECT j.id FROM jobs j JOIN procrastinate_jobs p ON p.id = j.dispatch "
+        "WHERE p.status = 'todo' AND p.scheduled_at IS NULL ORDER BY j.id"
+    )
+    return [job_id for (job_id,) in db.execute(text.encode()).fetchall()]
+
+
+def test_an_owner_on_two_nodes(db: Db, url: str) -> None:
+    """Two claims at once start no more jobs of an owner than may run; the second is for later."""
+    first, second = submit(db, owner="a"), submit(db, owner="a")
+    with psycopg.connect(conninfo(url)) as other:
+        assert claim(other, 1, of_owner=1) == [first]
+        assert claim(db, 1, of_owner=1) == []
+    assert line_of(db) == [second]
+    assert claim(db, 1, of_owner=1) == []
+    finish(db, first)
+    assert claim(db, 1, of_owner=1) == [second]
+
+
+def test_an_end_while_the_next_is_parked(db: Db, url: str) -> None:
+    """A job that is being set aside while its owner's last one ends is not forgotten."""
+    first, second = submit(db, owner="a"), submit(db, owner="a")
+    assert claim(db, 1, of_owner=1) == [first]
+    with (
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(conninfo(url)) as claims,
+        psycopg.connect(conninfo(url), autocommit=True) as ends,
+    ):
+        assert claim(claims, 1, of_owner=1) == []
+        end = pool.submit(finish, ends, first)
+        waiting = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
+        while not end.done() and not db.execute(waiting, (ends.info.backend_pid,)).fetchall():
+            pass
+        claims.commit()
+        end.result()
+    assert line_of(db) == [second]
+
+
+def test_a_cancel_gives_its_place_on(db: Db) -> None:
+    """A job that is cancelled when it was to go on lets the next one of its owner."""
+    jobs = [submit(db, owner="a") for _ in range(3)]
+    assert claim(db, 3, of_owner=1) == jobs[:1]
+    finish(db, jobs[0])
+    db.execute("SELECT cancel(%s, 0, NULL)", (jobs[1],))
+    assert line_of(db) == jobs[2:]
+
+
+def test_a_cancel_while_another_ends(db: Db, url: str) -> None:
+    """Jobs in other hands are passed over, so that an end waits for no cancel."""
+    jobs = [submit(db, owner="a") for _ in range(3)]
+    assert claim(db, 3, of_owner=1) == jobs[:1]
+    with psycopg.connect(conninfo(url)) as other:
+        dispatch = "SELECT 1 FROM procrastinate_jobs p JOIN jobs j ON j.dispatch = p.id "
+        other.execute(f"{dispatch} WHERE j.id = %s FOR UPDATE OF p".encode(), (jobs[1],))
+        db.execute("SET lock_timeout = '1s'")
+        finish(db, jobs[0])
+    assert line_of(db) == jobs[2:]
+
+
+def test_a_raised_limit(db: Db) -> None:
+    """When more of an owner's may run, as many more go on; all of them without a limit."""
+    jobs = [submit(db, owner=owner) for owner in ("a", "b") for _ in range(4)]
+    assert claim(db, 9, of_owner=1) == [jobs[0], jobs[4]]
+    for _ in range(2):
+        db.execute("SELECT unpark_more(3, 0)")
+        assert line_of(db) == [*jobs[1:3], *jobs[5:7]]
+    db.execute("SELECT unpark_more(NULL, 0)")
+    assert line_of(db) == [*jobs[1:4], *jobs[5:]]

@@ -293,6 +293,12 @@ BEGIN
 END
 $$;
 
+-- Who starts or parks an owner's jobs holds this lock alone, who ends one shares it: so what is
+-- counted stays so, and nothing is parked unseen by what should unpark it. A claim waits for none
+-- of these locks, for it may hold some: what it does not get it leaves to the next claim.
+CREATE FUNCTION owner_lock(_owner text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+    'SELECT hashtextextended(''awaitd owner '' || coalesce(_owner, ''''), 0)';
+
 -- Starts the job of a dispatch that was fetched. Gives nothing when it is not to start.
 CREATE FUNCTION start(_found procrastinate_jobs, _now bigint, _of_owner integer) RETURNS jobs
 LANGUAGE plpgsql AS $$
@@ -304,6 +310,8 @@ BEGIN
     FOR UPDATE;
     IF NOT FOUND THEN
         DELETE FROM procrastinate_jobs WHERE id = _found.id;
+    ELSIF _of_owner IS NOT NULL AND NOT pg_try_advisory_xact_lock(owner_lock(_job.owner)) THEN
+        UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE id = _found.id;
     ELSIF _job.attempt = 0 AND _job.start_by < _now THEN
         PERFORM fail(_job.id, _now, '["not-started-in-time","no slot was free in time",null]');
     ELSIF _of_owner IS NOT NULL AND owner_is_full(_job.owner, _of_owner) THEN
@@ -329,17 +337,40 @@ BEGIN
 END
 $$;
 
--- Lets the next job go on that waits for one of its owner's.
+-- Lets the next job go on that waits for one of its owner's. Those that others hold are passed
+-- over: whoever holds both locks would wait for whoever has taken them in the other order.
 CREATE FUNCTION unpark(_owner text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    _next jobs;
+    _next record;
 BEGIN
-    SELECT * INTO _next FROM jobs WHERE parked AND coalesce(owner, '') = coalesce(_owner, '')
-    ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    PERFORM pg_advisory_xact_lock_shared(owner_lock(_owner));
+    SELECT j.id, j.dispatch INTO _next
+    FROM jobs j JOIN procrastinate_jobs p ON p.id = j.dispatch
+    WHERE j.parked AND coalesce(j.owner, '') = coalesce(_owner, '')
+    ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
         UPDATE jobs SET parked = false WHERE id = _next.id;
         UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = _next.dispatch;
     END IF;
+END
+$$;
+
+-- Lets jobs go on whose owners have fewer in line and running than may run, however that came
+-- about: the limit was raised, or lifted.
+CREATE FUNCTION unpark_more(_limit integer, _now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    _owner text;
+BEGIN
+    FOR _owner IN
+        SELECT waiting.owner FROM (SELECT DISTINCT owner FROM jobs WHERE parked) AS waiting,
+        LATERAL (
+            SELECT count(*)::integer AS number FROM jobs j
+            WHERE j.owner IS NOT DISTINCT FROM waiting.owner
+            AND (j.status = 1 OR (j.status = 0 AND NOT j.parked AND j.run_at <= _now))
+        ) AS taken, generate_series(1, least(100, _limit - taken.number))
+    LOOP
+        PERFORM unpark(_owner);
+    END LOOP;
 END
 $$;
 
@@ -445,6 +476,7 @@ BEGIN
         WHERE id = _id RETURNING *;
         DELETE FROM secrets WHERE id = _id;
         PERFORM procrastinate_cancel_job_v1(_job.dispatch, false, true);
+        PERFORM unpark(_job.owner);
     END IF;
 END
 $$;
