@@ -27,6 +27,10 @@ _SHORT: Final = 0.2
 AGAIN: Final = 0.01
 """Seconds until changes are read again that are known and not settled."""
 
+STUCK: Final = 0.5
+"""Seconds that changes may stay unsettled, which any long transaction in the server brings about;
+then they count before they are, though nobody who watches is told of them in that order."""
+
 
 class Reading:
     """Keeps the view up to date, and wakes those who watch."""
@@ -37,6 +41,9 @@ class Reading:
         self._lock = asyncio.Lock()
         self._newest = 0
         self._read_at = 0.0
+        self._stuck_since: float | None = None
+        self._seen: str | None = None
+        """The snapshot of the last look at what is not settled, while nothing settles."""
         self._gaps = self._filled = self._removals = self._subtracted = 0
         self._cycle: asyncio.Future[None] | None = None
         self._feed = feed
@@ -101,7 +108,7 @@ class Reading:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN if self._is_behind() else EVERY):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             self._wake.clear()
             try:
@@ -111,12 +118,20 @@ class Reading:
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the changes were not read")
 
+    def _pause(self) -> float:
+        """The longer nothing settles, the less often it is worth to look."""
+        if self._stuck_since is None:
+            return AGAIN if self._is_behind() else EVERY
+        stuck = asyncio.get_running_loop().time() - self._stuck_since
+        return min(max(AGAIN, stuck / 4), EVERY)
+
     async def _look(self) -> None:
         """Read what has changed, and everything anew if not all of that may be there any more."""
         if asyncio.get_running_loop().time() - self._read_at > _LATE:
             self.missed()
         while await self._read():
             pass
+        await self._look_ahead()
         if self._gaps != self._filled:
             await self._load()
             self._feed.wake_all()
@@ -126,9 +141,20 @@ class Reading:
                 self.view.removed(await self._tables.removed())
             self._subtracted = removals
 
+    async def _look_ahead(self) -> None:
+        """Count what is committed though it is not settled, if nothing has settled for long."""
+        since = self._stuck_since
+        if since is None or asyncio.get_running_loop().time() - since < STUCK:
+            return
+        async with self._lock:
+            self._seen, jobs = await self._tables.unseen(self._seen)
+            for job in jobs:
+                self.view.know(job)
+
     async def _read(self) -> bool:
         """Read some changes; True if there may be more."""
         async with self._lock:
+            before = self.view.position
             changes = await self._tables.changed_since(self.view.position, AT_ONCE)
             jobs, self._newest = changes.jobs, changes.newest
             for job in jobs:
@@ -136,6 +162,10 @@ class Reading:
             self._read_at = asyncio.get_running_loop().time()
             more = len(jobs) == AT_ONCE
             self.view.settle(jobs[-1].version + 1 if more else changes.settled)
+            if self.view.position > before or not self._is_behind():
+                self._stuck_since = self._seen = None
+            elif self._stuck_since is None:
+                self._stuck_since = self._read_at
         if self._cycle is not None:
             self._cycle.set_result(None)
             self._cycle = None

@@ -163,6 +163,18 @@ class Tables:
         jobs = [job_of(row[2:], self._retention) for row in rows if row[2] is not None]
         return Changes(rows[0][0], rows[0][1] or 0, jobs)
 
+    async def unseen(self, past: str | None) -> tuple[str, Sequence[Job]]:
+        """A snapshot, and the jobs whose last change is in it and not in the `past` one.
+
+        Without a past one: those whose last change is not settled.
+        """
+        text = (
+            f"SELECT pg_current_snapshot()::text, {SUMMARY} "
+            "FROM (VALUES (1)) AS one LEFT JOIN unseen(%s) AS j ON true"
+        )
+        rows = await self.rows(text, (past,))
+        return rows[0][0], [job_of(row[1:], self._retention) for row in rows if row[1] is not None]
+
     async def find_key(self, owner: str | None, key: str) -> tuple[UUID, bytes | None] | None:
         """The job of an idempotency key and the fingerprint it came with."""
         text = (

@@ -276,3 +276,28 @@ async def test_clocks_that_differ(node: Open, puppets: Puppets, hours: int) -> N
     a_minute = HOUR // 60
     for time in (job.created_at, job.run_at, job.started_at, job.finished_at):
         assert before - a_minute < time < before + a_minute
+
+
+async def test_counts_beside_a_long_transaction(node: Open, url: str, puppets: Puppets) -> None:
+    """What other nodes do counts, though some other transaction has not ended for long."""
+    api = await node(works=False)
+    await node()
+    with psycopg.connect(conninfo(url)) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        for label in "ab":
+            job = await accepted(api, job_of("hold", label))
+            await puppets.begun(label)
+            await counted(api, running=1)
+            puppets.end(label)
+            await ended(api, job)
+            await counted(api, running=0)
+    await ended(api, await accepted(api, job_of("echo")))
+    await counted(api, running=0)
+    assert (await api.figures()).jobs[Status.COMPLETED] == 3
+
+
+async def counted(engine: PostgresEngine, *, running: int) -> None:
+    """Wait until no job is pending, as the engine counts, and so many run."""
+    async with asyncio.timeout(LONG):
+        while (engine.health().pending, engine.health().running) != (0, running):
+            await asyncio.sleep(0.01)

@@ -145,6 +145,19 @@ CREATE TRIGGER stamp_changed BEFORE UPDATE OF status, cancel_requested_at ON job
 CREATE FUNCTION settled() RETURNS bigint LANGUAGE sql STABLE AS
     'SELECT (epoch() + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 12';
 
+-- The jobs whose last change the snapshot `_past` does not show, or, with none, is not settled.
+CREATE FUNCTION unseen(_past pg_snapshot) RETURNS SETOF jobs LANGUAGE sql STABLE AS $$
+    SELECT j.* FROM (
+        SELECT settled() AS low, NULL::bigint AS high WHERE _past IS NULL
+        UNION ALL
+        SELECT (epoch() + pg_snapshot_xmax(_past)::text::bigint) << 12, NULL WHERE _past IS NOT NULL
+        UNION ALL
+        SELECT (epoch() + xip::text::bigint) << 12, (epoch() + xip::text::bigint + 1) << 12
+        FROM pg_snapshot_xip(_past) AS xip
+    ) AS missing
+    JOIN jobs j ON j.version >= low AND j.version < coalesce(high, 9223372036854775807)
+$$;
+
 -- Whether there are change numbers that this PostgreSQL has not come to: then the tables were
 -- restored from a backup of another one.
 CREATE FUNCTION is_restored() RETURNS boolean LANGUAGE sql STABLE AS $$
