@@ -1,10 +1,12 @@
 """Between a job and its row."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from app.jobs.events import LogLine
+from app.jobs.figures import Kind
 from app.jobs.models import Attempt, ErrorType, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
 from app.scheduler import Status
@@ -115,6 +117,20 @@ def lines_text(lines: Iterable[LogLine] | None) -> str | None:
 def lines_of(text: str | None) -> tuple[LogLine, ...]:
     """The inverse of `lines_text`."""
     return tuple(LogLine(*row) for row in json.loads(text)) if text else ()
+
+
+def numbers_of(rows: Sequence[Row]) -> dict[Kind, int]:
+    """Numbers by owner, task and status."""
+    return {(owner, task, STATUSES[code]): number for owner, task, code, number in rows}
+
+
+def counts_of(rows: Sequence[Row]) -> dict[Kind, int]:
+    """Counts by owner, task and status; under no owner they are of all jobs."""
+    counts: Counter[Kind] = Counter()
+    for owner, task, code, number in rows:
+        for who in {owner, None}:
+            counts[who, task, STATUSES[code]] += number
+    return counts
 
 
 def _attempt_of(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -16,11 +15,12 @@ from app.engines.postgres.connections import Async, conninfo
 from app.engines.postgres.listing import PROGRESS, page_of
 from app.engines.postgres.rows import (
     COLUMNS,
-    STATUSES,
     SUMMARY,
     Row,
+    counts_of,
     job_of,
     lines_of,
+    numbers_of,
     progress_of,
 )
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
@@ -119,11 +119,23 @@ class Tables:
         text = query.encode() if isinstance(query, str) else query
         with _cancellable():
             try:
-                timeout = _SOON if self.is_away() else _TIMEOUT
-                async with self._pool.connection(timeout) as db:
-                    return list(await (await db.execute(text, values)).fetchall())
+                return await self._ask(text, values)
             except (psycopg.Error, PoolTimeout, PoolClosed) as error:
                 raise unavailable(error) from error
+
+    async def _ask(self, text: bytes | sql.Composed, values: Sequence[Any]) -> list[Row]:
+        """Ask again if a connection broke: maybe long ago, and the database is back."""
+        timeout = _SOON if self.is_away() else _TIMEOUT
+        broken = 0
+        while True:
+            async with self._pool.connection(timeout) as db:
+                try:
+                    return list(await (await db.execute(text, values)).fetchall())
+                except psycopg.OperationalError:
+                    broken += 1
+                    if not db.broken or broken > _CONNECTIONS:
+                        raise
+            timeout = _SOON
 
     async def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed, with the progress that was reported."""
@@ -249,11 +261,11 @@ class Tables:
             raise unavailable(error) from error
         jobs = [job_of(row, self._retention) for row in unfinished]
         versions = dict(map(tuple, ahead))
-        return Snapshot(settled, last, jobs, versions, _by_kind(counts), _of_kinds(removed))
+        return Snapshot(settled, last, jobs, versions, counts_of(counts), numbers_of(removed))
 
     async def removed(self) -> Mapping[Kind, int]:
         """How many jobs have been removed since the beginning, by owner, task and status."""
-        return _of_kinds(await self.rows(_REMOVED))
+        return numbers_of(await self.rows(_REMOVED))
 
     async def _is_removed(self, job_id: UUID) -> bool:
         newest, _ = await self.marks()
@@ -283,16 +295,3 @@ def _cancellable() -> Iterator[None]:
 
 async def _all(db: Async, text: str) -> list[Row]:
     return list(await (await db.execute(text.encode())).fetchall())
-
-
-def _of_kinds(rows: Sequence[Row]) -> dict[Kind, int]:
-    return {(owner, task, STATUSES[code]): number for owner, task, code, number in rows}
-
-
-def _by_kind(rows: Sequence[Row]) -> dict[Kind, int]:
-    """Counts by owner, task and status; under no owner they are of all jobs."""
-    counts: Counter[Kind] = Counter()
-    for owner, task, code, number in rows:
-        for who in {owner, None}:
-            counts[who, task, STATUSES[code]] += number
-    return counts

@@ -248,6 +248,20 @@ async def test_frozen_within_a_transaction(node: Open, url: str, puppets: Puppet
     assert (await ended(api, job)).status is Status.CANCELLED
 
 
+async def test_read_after_a_restart(url: str, node: Open) -> None:
+    """Reads find no connection of before a restart of the database, once it is back."""
+    engine = await node(works=False, housekeeping_every=3600.0)
+    job = await accepted(engine, job_of("echo"))
+    await asyncio.gather(*(engine.get(job.id) for _ in range(100)))  # over all connections
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    for _ in range(5):
+        assert (await engine.get(job.id)).id == job.id
+
+
 async def test_late_outcome(node: Open, url: str, puppets: Puppets) -> None:
     """The outcome of an attempt that others have taken for dead changes nothing any more."""
     api = await node()
@@ -299,5 +313,5 @@ async def test_counts_beside_a_long_transaction(node: Open, url: str, puppets: P
 async def counted(engine: PostgresEngine, *, running: int) -> None:
     """Wait until no job is pending, as the engine counts, and so many run."""
     async with asyncio.timeout(LONG):
-        while (engine.health().pending, engine.health().running) != (0, running):
+        while engine.health().pending or engine.health().running != running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
