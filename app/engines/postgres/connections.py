@@ -22,11 +22,13 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "20000",
 }
 
+_OPTIONS: Final = f"-c search_path={SCHEMA} -c default_transaction_isolation=read\\ committed"
+
 
 def conninfo(url: str) -> str:
     """The connection string with what we need of it; what the user says goes before ours."""
     given = conninfo_to_dict(url)
-    options = f"{given.pop('options', None) or ''} -c search_path={SCHEMA}"
+    options = f"{given.pop('options', None) or ''} {_OPTIONS}"
     return make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()})
 
 
