@@ -40,7 +40,7 @@ _SOON: Final = 1.0
 _JOB: Final = f"SELECT {COLUMNS}, r.progress FROM jobs j {PROGRESS} WHERE j.id = %s"
 _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
-    "WHERE id = %s ORDER BY number"
+    "WHERE id = %s AND number <= %s ORDER BY number"
 )
 _CHANGED: Final = (
     "WITH bound AS (SELECT settled() AS settled, ("
@@ -141,8 +141,8 @@ class Tables:
         """The job as it was last committed, with the progress that was reported."""
         for *row, progress in await self.rows(_JOB, (job_id,)):
             attempt, started_at = row[7], row[11]
-            has_earlier = attempt > 1 or (attempt == 1 and started_at is None)
-            earlier = await self.rows(_EARLIER, (job_id,)) if has_earlier else ()
+            ended = attempt if started_at is None else attempt - 1  # more may have by now
+            earlier = await self.rows(_EARLIER, (job_id, ended)) if ended else ()
             return job_of(row, self._retention, earlier, progress)
         return None
 

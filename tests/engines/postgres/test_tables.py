@@ -1,0 +1,62 @@
+"""What is read of the tables while they change."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from app.engines.postgres.connections import connect, conninfo
+from app.engines.postgres.rows import Row
+from app.engines.postgres.tables import Tables
+from tests.engines.postgres.test_claims import CLAIM, SUBMIT
+
+
+class Slow(Tables):
+    """Reads of which the second comes after another attempt has ended."""
+
+    def __init__(self, url: str, between: str) -> None:
+        super().__init__(url, 0)
+        self._url = url
+        self._between = between
+
+    async def rows(self, query: str | sql.Composed, values: Sequence[Any] = ()) -> list[Row]:
+        """Read, and let the attempt end."""
+        rows = await super().rows(query, values)
+        with psycopg.connect(conninfo(self._url)) as db:
+            db.execute(self._between.encode())
+        return rows
+
+
+async def test_an_attempt_that_ends_meanwhile(url: str) -> None:
+    """No attempt is shown twice, when it ends between two reads."""
+    job_id = UUID(int=1)
+    with psycopg.connect(conninfo(url)) as db:
+        values = (job_id, 0, "echo", None, 0, None, 9, 0, *[None] * 4, b"{}", *[None] * 3)
+        db.execute(SUBMIT, values)
+        [[worker]] = db.execute("SELECT procrastinate_register_worker_v1()").fetchall()
+        retry = "SELECT finish(%s, {}, 0, 'retry', NULL, NULL, NULL, 0, NULL)"
+        claim: tuple[object, ...] = (worker, 1, ["echo"], [], [], None)
+        assert db.execute(CLAIM, claim).fetchall()
+        db.execute(retry.format(1).encode(), (job_id,))
+        db.execute("UPDATE procrastinate_jobs SET scheduled_at = NULL")
+        assert db.execute(CLAIM, claim).fetchall()
+    tables = Slow(url, retry.format(2).replace("%s", f"'{job_id}'"))
+    await tables.open()
+    try:
+        job = await tables.get(job_id)
+    finally:
+        await tables.close()
+    assert job is not None
+    assert (job.attempt, [attempt.number for attempt in job.attempts]) == (2, [1, 2])
+
+
+async def test_isolation(url: str) -> None:
+    """Whatever the server's default is, a statement sees what was committed before it."""
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        text = f"ALTER DATABASE {db.info.dbname} SET default_transaction_isolation = serializable"
+        db.execute(text.encode())
+    async with await connect(url) as db:
+        rows = await (await db.execute("SHOW transaction_isolation")).fetchall()
+    assert rows == [("read committed",)]
