@@ -125,7 +125,8 @@ def test_what_is_copied_submits_the_same_job(
     """The command and the program run as they are copied, whatever is in the params."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     value: Any = {"it's": ['$HOME \\ "x"\n', None, True, 2**53 + 1, 1.5, {}], "é\u2028": []}
-    job = dashboard.submit("give_back", value=value)
+    body = {"task": "give_back", "params": {"value": value}, "timeout": 5}
+    job = dashboard.client.post("/jobs", json=body).json()
     page = page_of(visit(dashboard.url), job)
     expect(badge(page)).to_have_text("✓ completed")
     assert copied(page, "Copy id") == job["id"]
@@ -137,7 +138,29 @@ def test_what_is_copied_submits_the_same_job(
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert ran.stdout.startswith(b"20")
     ids = [json.loads(made)["id"], re.findall(r"'id': '([^']+)'", ran.stdout.decode())[0]]
-    assert [dashboard.job(one, wait=10)["result"] for one in ids] == [value, value]
+    copies = [dashboard.job(one, wait=10) for one in ids]
+    assert [copy["result"] for copy in copies] == [value, value]
+    assert [copy["timeout"] for copy in copies] == [5, 5]
+
+
+@pytest.mark.parametrize("timeout", [None, 5, 1.25])
+def test_a_copy_has_the_options_of_its_job(
+    dashboard: Server, visit: Begin, timeout: float | None
+) -> None:
+    """Run at once or by the form: labels, priority and the time limit are those of the job."""
+    options = {"labels": {"a": "b"}, "priority": 3, "timeout": timeout}
+    body = {"task": "give_back", "params": {"value": 1}, **options}
+    job = dashboard.client.post("/jobs", json=body).json()
+    for button in ("Run again", "Edit and run again"):
+        page = page_of(visit(dashboard.url), job)
+        page.get_by_role("button", name=button, exact=True).or_(
+            page.get_by_role("link", name=button, exact=True)
+        ).click()
+        if button.startswith("Edit"):
+            page.get_by_role("button", name="Submit").click()
+        page.wait_for_url(lambda url: "/jobs/" in url and job["id"] not in url)
+        copy = dashboard.job(page.url.rpartition("/")[2])
+        assert {name: copy[name] for name in options} == options
 
 
 def test_the_key_is_in_nothing_that_is_copied(

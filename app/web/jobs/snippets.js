@@ -15,6 +15,7 @@ export function submissionOf(job) {
   /** @type {{[name: string]: Json}} */
   const submission = { task: job.task, params: job.params };
   if (job.priority) submission.priority = job.priority;
+  if (job.timeout !== null) submission.timeout = job.timeout;
   if (Object.keys(job.labels).length) submission.labels = job.labels;
   return submission;
 }

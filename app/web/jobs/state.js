@@ -17,10 +17,15 @@ export function stateOf(job) {
 export const canBeCancelled = (job) => !job.done && job.cancel_requested_at === null;
 
 /**
- * What submits it again: its task and params, which the server knows, its labels and its priority.
+ * What submits it again: its task and params, which the server knows, its labels, priority and timeout.
  * @param {Summary} job
  */
-export const copyOf = ({ id, labels, priority }) => ({ copy_of: id, labels, priority });
+export const copyOf = ({ id, labels, priority, timeout }) => ({
+  copy_of: id,
+  labels,
+  priority,
+  ...(timeout !== null && { timeout }),
+});
 
 /**
  * What went wrong, in one line.
