@@ -56,6 +56,30 @@ def test_progress_moves_and_the_log_grows(dashboard: Server, visit: Begin, tmp_p
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
 
 
+def test_a_line_is_shown_once_whoever_tells_it_first(dashboard: Server, visit: Begin) -> None:
+    """Lines that were read before the stream tells them, and the other way round, come once."""
+    page = visit(dashboard.url).page
+    page.goto(f"{dashboard.url}/#/jobs")
+    shown = page.evaluate(
+        """async () => {
+          const { LiveJob } = await import(new URL("dashboard/jobs/live_job.js", document.baseURI));
+          const [a, b, c, d] = ["a", "b", "b", "d"].map((message, number) => (
+            { time: `2030-01-01T00:00:0${Math.min(number, 2)}.000Z`, message, attempt: 1 }));
+          const live = new LiveJob("none");
+          live.lines.value = [a, b, c];
+          for (const line of [a, b, c, d]) live.add(line);
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          const first = live.lines.value.map((line) => line.message).join("");
+          const ahead = new LiveJob("none");
+          ahead.lines.value = [a, b, c, d];
+          for (const line of [b, c]) ahead.add(line);
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          return [first, ahead.lines.value.map((line) => line.message).join("")];
+        }"""
+    )
+    assert shown == ["abbd", "abbd"]
+
+
 def test_a_cancel_is_asked_for_and_shown_as_what_it_is(
     dashboard: Server, visit: Begin, tmp_path: Path
 ) -> None:

@@ -70,7 +70,8 @@ export class LiveJob {
 
   /** @param {LogLine} line */
   add({ time, message, attempt }) {
-    if (this.told.push({ time, message, attempt }) && !this.frame) {
+    this.told = [...this.told.slice(1 - KEPT), { time, message, attempt }];
+    if (!this.frame) {
       this.frame = requestAnimationFrame(() => {
         this.frame = 0;
         this.lines.value = joined(this.lines.value, this.told).slice(-KEPT);
@@ -86,21 +87,25 @@ export class LiveJob {
 }
 
 /**
- * What was known and what was told since, which may begin with the end of what was known.
+ * What was known and what was told since, by time. Either may be ahead of the other: each line comes as often as the
+ * one that has it more often has it.
  * @param {LogLine[]} known
  * @param {LogLine[]} told
  */
 function joined(known, told) {
-  for (let shared = Math.min(known.length, told.length); shared > 0; shared -= 1) {
-    const end = known.slice(-shared);
-    if (end.every((line, index) => isSame(line, told[index]))) return [...known, ...told.slice(shared)];
-  }
-  return [...known, ...told];
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const line of known) counts.set(wordsOf(line), (counts.get(wordsOf(line)) ?? 0) + 1);
+  const untold = told.filter((line) => {
+    const count = counts.get(wordsOf(line)) ?? 0;
+    counts.set(wordsOf(line), count - 1);
+    return count <= 0;
+  });
+  return [...known, ...untold].sort((one, other) => (one.time < other.time ? -1 : Number(one.time > other.time)));
 }
 
 /**
- * @param {LogLine} one
- * @param {LogLine} other
+ * What tells a line from others: lines have no numbers.
+ * @param {LogLine} line
  */
-const isSame = (one, other) =>
-  one.time === other.time && one.message === other.message && one.attempt === other.attempt;
+const wordsOf = ({ time, message, attempt }) => `${attempt} ${time} ${message}`;
