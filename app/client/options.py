@@ -45,10 +45,10 @@ def submission(options: Options | None, **members: Any) -> Request:
     body = {name: value for name, value in (members | given).items() if value not in (None, {})}
     headers = SUMMARY | {
         "Content-Type": "application/json",
-        "Idempotency-Key": options.idempotency_key or str(uuid4()),
+        "Idempotency-Key": _header("idempotency_key", options.idempotency_key, str(uuid4())),
     }
-    if options.traceparent:
-        headers["traceparent"] = options.traceparent
+    if options.traceparent is not None:
+        headers["traceparent"] = _header("traceparent", options.traceparent)
     return Request("POST", "/jobs", headers, to_json(body))
 
 
@@ -73,6 +73,15 @@ class Filters:
             *(("label", f"{name}:{value}") for name, value in self.labels.items()),
             *((name, time.isoformat()) for name, time in times.items() if time is not None),
         ]
+
+
+def _header(name: str, text: str | None, default: str = "") -> str:
+    """The value of a header; raises `ValueError` for one that cannot be sent."""
+    if text is None:
+        return default
+    if not (text.strip() and text.isascii() and text.isprintable()):
+        raise ValueError(f"{name} is {text!r}: give some printable ASCII characters, or None")
+    return text
 
 
 def _several(value: str | Iterable[str]) -> Iterable[str]:

@@ -85,9 +85,14 @@ class Service:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """What httpx raises comes as `Unreachable`, or as `Untrusted`, which no time mends."""
+        """What httpx raises comes as `Unreachable`, or as `Untrusted`, which no time mends.
+
+        Raises `ValueError` for a request that is none.
+        """
         try:
             yield
+        except httpx.LocalProtocolError as error:  # it was never sent, and never will be
+            raise ValueError(f"this cannot be sent: {error}") from error
         except httpx.RequestError as error:
             what = str(error) or type(error).__name__
             if _is_untrusted(error):

@@ -104,6 +104,15 @@ def test_a_key_for_something_else(client: Any) -> None:
     assert raised.value.job == f"/jobs/{job.id}"
 
 
+@pytest.mark.parametrize("name", ["idempotency_key", "traceparent"])
+@pytest.mark.parametrize("text", ["", " ", "a\r\nX: y", "schlüssel", "\x7f"])
+def test_what_cannot_be_a_header(connect: Connect, name: str, text: str) -> None:
+    """It is refused at once and never sent: nobody is there who could refuse it."""
+    client = connect("http://127.0.0.1:1", timeout=20)
+    with pytest.raises(ValueError, match=f"{name} is .*printable"):
+        client.submit("echo", Options(**{name: text}), value=1)
+
+
 def test_no_such_job(client: Any) -> None:
     """Every verb of a job that is not there says so."""
     job = client.job("ffffffff-ffff-7fff-bfff-ffffffffffff")
