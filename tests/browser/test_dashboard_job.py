@@ -199,7 +199,13 @@ def test_the_key_is_in_nothing_that_is_copied(
     look = visit(server.url)
     look.expected = ("401", "403")
     look.page.goto(f"{server.url}/#/jobs/{job['id']}")
-    look.page.get_by_label("Key").fill(key)
+    field = look.page.get_by_label("Key")
+    for wrong in ("ü🎉", "schlüssel", "a b"):
+        field.fill(wrong)
+        look.page.get_by_role("button", name="Use this key").click()
+        assert "ASCII" in str(field.evaluate("(field) => field.validationMessage"))
+        expect(field).to_have_value(wrong)
+    field.fill(key)
     look.page.get_by_role("button", name="Use this key").click()
     env = {"AWAITD_API_KEY": key, "PATH": "/usr/bin:/bin"}
     command = copied(look.page, "Copy as curl")

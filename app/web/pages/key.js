@@ -9,15 +9,19 @@ export function KeyForm({ reason }) {
   useTitle("API key");
   const onSubmit = (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
-    const text = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)).get("key");
-    setKey(String(text).trim());
+    const field = /** @type {HTMLInputElement} */ (/** @type {HTMLFormElement} */ (event.currentTarget).elements.namedItem("key"));
+    const text = field.value.trim();
+    field.setCustomValidity(/^[!-~]+$/.test(text) ? "" : "A key has letters, digits and signs of ASCII, and no spaces.");
+    if (field.reportValidity()) setKey(text);
   };
+  const onInput = (/** @type {InputEvent} */ event) =>
+    /** @type {HTMLInputElement} */ (event.currentTarget).setCustomValidity("");
   return html`<h1>API key</h1>
     <form class="key" onSubmit=${onSubmit}>
       <p>This server wants an API key. It is kept in this tab only, until the tab is closed.</p>
       ${reason && html`<p class="problem" role="alert">${reason}</p>`}
       <label for="key">Key</label>
-      <input id="key" name="key" type="password" autocomplete="off" spellcheck="false" required />
+      <input id="key" name="key" type="password" autocomplete="off" spellcheck="false" required onInput=${onInput} />
       <button class="primary">Use this key</button>
       <p class="note">Whoever runs the server makes one with <code>awaitd keys add NAME</code>.</p>
     </form>`;
