@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,9 @@ from app.cli.root import cli, fail
 
 if TYPE_CHECKING:
     from app.client import Awaitd, JobHandle
+
+_MOST_DIGITS: Final = 30
+"""Far more than 64 bits have, and few enough to be shown."""
 
 
 @cli.command(rich_help_panel=JOBS)
@@ -49,8 +52,8 @@ def run(  # noqa: PLR0913 - each is an argument or option of the command
     4: it has not ended within --timeout; 2: wrong use, an unknown task or wrong params.
     """
     _require_wait(wait, timeout)
-    given = _object_in(params) | dict(_param_in(text) for text in values or ())
-    labels = dict(pair_of(text, "label") for text in label or ())
+    given = _object_in(params) | _params_in(values or [])
+    labels = _once([pair_of(text, "label") for text in label or ()])
     with connected(url, patient=wait) as client:
         from app.client import Options
 
@@ -100,11 +103,15 @@ def _require_wait(wait: bool, timeout: float | None) -> None:
         raise typer.BadParameter("--timeout limits the waiting: give --wait as well")
 
 
+def _params_in(values: list[str]) -> dict[str, Any]:
+    return _once([_param_in(text) for text in values])
+
+
 def _param_in(text: str) -> tuple[str, Any]:
     name, value = pair_of(text, "param")
     try:
-        return name, json.loads(value, parse_constant=_no_constant)
-    except ValueError:
+        return name, _json_in(value)
+    except json.JSONDecodeError:
         return name, value
 
 
@@ -112,7 +119,7 @@ def _object_in(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        value = json.loads(sys.stdin.read() if text == "-" else text, parse_constant=_no_constant)
+        value = _json_in(_read_stdin() if text == "-" else text)
     except ValueError as error:
         raise typer.BadParameter(f"--params is no JSON: {error}") from error
     if not isinstance(value, dict):
@@ -120,5 +127,38 @@ def _object_in(text: str | None) -> dict[str, Any]:
     return value
 
 
+def _read_stdin() -> str:
+    if sys.stdin is None:
+        raise typer.BadParameter("--params - reads stdin, which is closed")
+    return sys.stdin.read()
+
+
+def _json_in(text: str) -> Any:
+    """A JSON value; raises `JSONDecodeError` for what is none, and refuses what cannot be sent."""
+    try:
+        return json.loads(
+            text, parse_constant=_no_constant, parse_int=_integer, object_pairs_hook=_once
+        )
+    except RecursionError as error:
+        raise typer.BadParameter("the JSON is nested too deeply") from error
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members by name; the service takes no name twice."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise typer.BadParameter(f"{twice!r} is given twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) <= _MOST_DIGITS and -(1 << 63) <= (value := int(text)) < 1 << 64:
+        return value
+    shown = text if len(text) <= _MOST_DIGITS else f"a number of {len(text)} digits"
+    raise typer.BadParameter(f"{shown} does not fit into 64 bits: give it in quotes, as text")
+
+
 def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+    raise json.JSONDecodeError(f"{text} is no JSON", text, 0)

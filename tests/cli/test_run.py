@@ -8,6 +8,8 @@ from tests.support.gates import open_gate
 from tests.support.relay import Relay, response
 from tests.support.server import Server
 
+DEEP = "[" * 50_000 + "]" * 50_000
+
 
 def test_a_submission_prints_the_id(awaitd: Awaitd, jobs: Server) -> None:
     """Without --wait it prints the job's id alone, and what is asked for arrives."""
@@ -90,6 +92,18 @@ def test_a_failed_job_is_1(awaitd: Awaitd) -> None:
         (("sleep", "--params", "{"), "--params is no JSON"),
         (("sleep", "--params", "[]"), "--params is no object"),
         (("sleep", "--params", '{"seconds": NaN}'), "NaN is no JSON"),
+        (("echo", "value=" + "[" * 50_000 + "]" * 50_000), "nested too deeply"),
+        (
+            ("echo", "--params", '{"value":' + "[" * 50_000 + "]" * 50_000 + "}"),
+            "nested too deeply",
+        ),
+        (("echo", "value=" + "9" * 5000), "a number of 5000 digits does not fit into 64 bits"),
+        (("echo", "value=18446744073709551616"), "does not fit into 64 bits"),
+        (("echo", "value=1", "value=2"), "'value' is given twice"),
+        (("echo", 'value={"a": 1, "a": 2}'), "'a' is given twice"),
+        (("echo", "--params", '{"value": 1, "value": 2}'), "'value' is given twice"),
+        (("echo", "value=1", "--label", "a=1", "--label", "a=2"), "'a' is given twice"),
+        (("echo", "value=1", "--key", ""), "idempotency_key is ''"),
         (("sleep", "seconds=1", "--timeout", "1"), "--timeout limits the waiting"),
         (("sleep", "seconds=1", "--wait", "--timeout", "-1"), "--timeout"),
         ((), "TASK"),
