@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, say
 from app.cli.root import fail
-from app.cli.server import server_url
+from app.cli.server import is_url, server_url
 from app.fetch import Unreachable, get
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _PATIENT: Final = 60.0
 def connected(url: str | None, *, patient: bool = False) -> Iterator["Awaitd"]:
     """A client of a server that is there; ends the command for all that goes wrong."""
     url = server_url(url)
+    if not is_url(url):
+        fail(f"{url!r} is no URL of a server, such as http://127.0.0.1:8000", EXIT_USAGE)
     try:
         get(url, "/livez")  # within 2 s, however it is that nobody answers
     except Unreachable as error:

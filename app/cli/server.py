@@ -11,6 +11,11 @@ def server_url(url: str | None) -> str:
     return url or os.environ.get("AWAITD_URL") or _local_url()
 
 
+def is_url(url: str) -> bool:
+    """Whether a server can be there."""
+    return url.startswith(("http://", "https://"))
+
+
 def authorization() -> dict[str, str]:
     """The header that says who asks, where there is a key."""
     key = os.environ.get("AWAITD_API_KEY")

@@ -166,3 +166,10 @@ def test_a_server_that_is_busy(awaitd: Awaitd, jobs: Server) -> None:
         ran = awaitd("run", "echo", "value=1", AWAITD_URL=relay.url)
         assert ran.exit_code == 0
         assert ran.stderr.endswith("; trying again\n")
+
+
+def test_an_address_that_is_none(awaitd: Awaitd) -> None:
+    """It is wrong use, not a server that is not there."""
+    ran = awaitd("tasks", AWAITD_URL="foo")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "'foo' is no URL of a server" in ran.stderr
