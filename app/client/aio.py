@@ -155,5 +155,12 @@ class AsyncJobHandle:
         """Wait until the job has finished, then as `get_result()`."""
         return self.wait().__await__()
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same job, whose ids are unique wherever it is."""
+        return isinstance(other, AsyncJobHandle) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return f"<AsyncJobHandle {self.id}>"

@@ -145,5 +145,12 @@ class JobHandle:
         copy = steps.submit(options, copy_of=str(self.id), params=params)
         return JobHandle(self._driver.run(copy), self._driver)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same job, whose ids are unique wherever it is."""
+        return isinstance(other, JobHandle) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return f"<JobHandle {self.id}>"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client import Untrusted
+from app.client import AsyncAwaitd, Awaitd, Untrusted
 from tests.client.conftest import Connect
 from tests.support.relay import response
 from tests.support.server import Server
@@ -74,3 +74,12 @@ def test_a_proxy_is_not_asked(
     for name in ("http_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert connect(server.url, timeout=5).tasks()
+
+
+def test_handles_of_one_job_are_equal() -> None:
+    """They hash alike, too, whichever client they are of."""
+    one, other = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
+    for kind in (Awaitd, AsyncAwaitd):
+        client = kind("http://127.0.0.1:1")
+        assert {client.job(one), client.job(one)} == {client.job(one)}
+        assert client.job(one) != client.job(other)
