@@ -81,4 +81,8 @@ def target(path: str, query: list[tuple[str, str]]) -> str:
 
 def to_json(value: Any) -> bytes:
     """JSON; raises `TypeError` or `ValueError` for what is none, such as NaN."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"this cannot be sent as JSON, give other params: {error}") from error

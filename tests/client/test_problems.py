@@ -113,6 +113,18 @@ def test_what_cannot_be_a_header(connect: Connect, name: str, text: str) -> None
         client.submit("echo", Options(**{name: text}), value=1)
 
 
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", DEEP], ids=["nan", "half", "deep"])
+def test_params_that_are_no_json(client: Any, value: object) -> None:
+    """They are refused at once, with what to do."""
+    with pytest.raises(ValueError, match="cannot be sent as JSON, give other params"):
+        client.submit("echo", value=value)
+
+
 def test_no_such_job(client: Any) -> None:
     """Every verb of a job that is not there says so."""
     job = client.job("ffffffff-ffff-7fff-bfff-ffffffffffff")
