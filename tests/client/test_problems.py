@@ -109,8 +109,9 @@ def test_a_key_for_something_else(client: Any) -> None:
 def test_what_cannot_be_a_header(connect: Connect, name: str, text: str) -> None:
     """It is refused at once and never sent: nobody is there who could refuse it."""
     client = connect("http://127.0.0.1:1", timeout=20)
+    options: dict[str, Any] = {name: text}
     with pytest.raises(ValueError, match=f"{name} is .*printable"):
-        client.submit("echo", Options(**{name: text}), value=1)
+        client.submit("echo", Options(**options), value=1)
 
 
 DEEP: list[Any] = []
