@@ -59,7 +59,7 @@ class Reports:
         for live in filter(None, map(self._live, due)):
             progress, lines = progress_text(live.last_progress), lines_text(live.lines)
             values = (live.id, live.number, progress, lines)
-            self._writer.queue(Change(_REPORT, values, _ignore, _ignore))
+            self._writer.queue(Change(_REPORT, values, _ignore, _ignore, again=False))
 
 
 def _ignore(_: object) -> None:

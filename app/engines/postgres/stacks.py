@@ -68,7 +68,8 @@ class Stacks:
             frames = live.frames()
             rows = None if frames is None else [[f.function, f.file, f.line] for f in frames]
             text = None if rows is None else to_json(rows).decode()
-            self._worker.writer.queue(Change(_SHOW, (asked, text), _ignore, _ignore))
+            change = Change(_SHOW, (asked, text), _ignore, _ignore, again=False)
+            self._worker.writer.queue(change)
 
     def shown(self, asked: str) -> None:
         """Somebody was answered."""

@@ -38,6 +38,12 @@ _STUCK: Final = 30.0
 _RETRY_FIRST: Final = 0.01
 _RETRY_MOST: Final = 0.5
 
+_KEPT_FOR: Final = 5.0
+"""Seconds after which a change is tried again that is wrong, but must not be lost."""
+
+_WRONG: Final = frozenset(("0A", "21", "22", "23", "42", "54", "P0", "XX"))
+"""Classes of SQLSTATE for which the statement is to blame, not the state of the database."""
+
 Rows: TypeAlias = list[Row]
 
 T = TypeVar("T")
@@ -51,10 +57,7 @@ class Change:
     values: Sequence[Any]
     then: Callable[[Rows], None]
     refused: Callable[[StoreUnavailable], None] | None = None
-    """Called when it cannot be made. None: it is kept, and tried again until it is made.
-
-    One that even a sound store could not make, by a defect of ours, gives `then` no rows instead.
-    """
+    """Called when it cannot be made. None: it is kept, and tried again until it is made."""
     again: bool = True
     """Whether a second time finds what the first one did. If not, a failure refuses it."""
 
@@ -66,6 +69,7 @@ class Writer:
         self._url = url
         self._more = more
         self._queue: list[Change] = []
+        self._kept: list[Change] = []
         self._wake = asyncio.Event()
         self._db: Async | None = None
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +89,7 @@ class Writer:
     async def close(self) -> None:
         """Make what is queued, if the database is there, and disconnect."""
         self._closing = True
-        self._wake.set()
+        self._try_kept()
         if self._task is not None:
             await asyncio.wait((self._task,))
             self._task.result()
@@ -150,15 +154,33 @@ class Writer:
         return batch
 
     async def _make(self, batch: list[Change]) -> None:
+        """All at once, or each by itself if something in it is wrong: that stops no other."""
+        parts, clashes = [batch], 0
+        while parts:
+            error = await self._try(parts[0])
+            if error is None:
+                del parts[0]
+                clashes = 0
+            elif _is_clash(error):  # others were quicker
+                await asyncio.sleep(min(_RETRY_FIRST * clashes, _RETRY_MOST))
+                clashes += 1
+            elif not _is_wrong(error):
+                await self._failed([change for part in parts for change in part], error)
+                return
+            elif len(parts[0]) > 1:
+                parts = [[change] for change in batch]
+            else:
+                [change] = parts.pop(0)
+                self._cannot_be_made(change, error)
+
+    async def _try(self, batch: Sequence[Change]) -> Exception | None:
         try:
             async with asyncio.timeout(_STUCK):
                 given = await self._commit(batch)
-        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as error:
-            await self._failed(batch, error)
-        except psycopg.Error as error:  # something in it is wrong
-            await self._make_each(batch, error)
-        else:
-            self._made(batch, given)
+        except (psycopg.Error, OSError) as error:
+            return error
+        self._made(batch, given)
+        return None
 
     async def _commit(self, batch: Sequence[Change]) -> list[Rows]:
         db = await self._connected()
@@ -178,35 +200,33 @@ class Writer:
         for change, rows in zip(batch, given, strict=True):
             _call(change.then, rows)
 
-    async def _make_each(self, batch: Sequence[Change], error: psycopg.Error) -> None:
-        """One change that cannot be made stops no other."""
-        if len(batch) > 1:
-            for change in batch:
-                await self._make([change])
-            return
-        [change] = batch
-        log.error("a change cannot be made: %s", str(error).partition("\n")[0])
+    def _cannot_be_made(self, change: Change, error: Exception) -> None:
+        log.error("a change cannot be made: %s", first_line(error))
         if change.refused is not None:
             change.refused(unavailable(error))
-        else:
-            _call(change.then, [])
+        elif not self._closing:
+            self._kept.append(change)
+            if len(self._kept) == 1:
+                asyncio.get_running_loop().call_later(_KEPT_FOR, self._try_kept)
+
+    def _try_kept(self) -> None:
+        self._queue[:0], self._kept = self._kept, []
+        self._wake.set()
 
     async def _failed(self, batch: list[Change], error: BaseException) -> None:
         """Try again, in order: a change that was made after all says what it did."""
-        retried = isinstance(error, psycopg.errors.TransactionRollback)  # others were quicker
-        if not retried:
-            await self._disconnect()
-            if self.error is None:
-                log.warning("the database cannot be written: %s", first_line(error))
-                self.hurry()
-            self.error = str(unavailable(error))
-            self._pause = min(self._pause * 2, _RETRY_MOST)
-        if self._closing and not retried:
+        await self._disconnect()
+        if self.error is None:
+            log.warning("the database cannot be written: %s", first_line(error))
+            self.hurry()
+        self.error = str(unavailable(error))
+        self._pause = min(self._pause * 2, _RETRY_MOST)
+        if self._closing:
             self._refuse(batch)
-        else:
-            self._refuse([change for change in batch if not change.again])
-            self._queue[:0] = [change for change in batch if change.again]
-            self._wake.set()
+            return
+        waiting, self._queue = batch + self._queue, [c for c in batch + self._queue if c.again]
+        self._refuse([change for change in waiting if not change.again])
+        self._wake.set()
 
     async def _disconnect(self) -> None:
         if self._db is not None:
@@ -217,6 +237,16 @@ class Writer:
         for change in batch:
             if change.refused is not None:
                 change.refused(StoreUnavailable(self.error or "the database cannot be written"))
+
+
+def _is_clash(error: Exception) -> bool:
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] == "40"
+
+
+def _is_wrong(error: Exception) -> bool:
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate[:2] in _WRONG
+    return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
 
 
 def _call(then: Callable[[Rows], None], rows: Rows) -> None:
