@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _MOST: Final = 500
 """Jobs that the server lists at once."""
 
+_LONGEST: Final = 1_000_000_000
+"""Jobs that can be asked for: more than there are, and a number that every part can count to."""
+
 _LINES_KEPT: Final = 200
 """Log lines that the server keeps of a job."""
 
@@ -34,7 +37,9 @@ def ls(
         list[str] | None, typer.Option(help="May be repeated.", autocompletion=complete_task)
     ] = None,
     label: Labels = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=_LONGEST, help="How many at most.")
+    ] = 50,
     output: OutputOption = Output.TABLE,
     url: Url = None,
 ) -> None:

@@ -208,3 +208,10 @@ def test_demo_without_its_tasks(awaitd: Awaitd, tmp_path: Path) -> None:
         ran = awaitd("demo", AWAITD_URL=server.url)
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert "none of the tasks that ship" in ran.stderr
+
+
+def test_a_list_longer_than_can_be(awaitd: Awaitd) -> None:
+    """A limit beyond what can be counted is wrong use."""
+    ran = awaitd("ls", "--limit", "9" * 30)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--limit" in ran.stderr
