@@ -37,7 +37,7 @@ def _about_to_fail(random: Random) -> Body:
 
 
 def _about_to_start(random: Random) -> Body:
-    return {**_with_plan("once", work=MOMENT), "delay": random.uniform(0, 3 * MOMENT)}
+    return {**_with_plan("once", work=MOMENT), "delay": random.uniform(0, 10 * MOMENT)}
 
 
 def _waiting(random: Random) -> Body:
