@@ -219,9 +219,13 @@ class Ledgers:
         """Whether any job has an owner."""
         return bool(self._own)
 
-    def median(self, task: str) -> float | None:
-        """The seconds that half of the task's completed attempts stayed below."""
-        return self._all.median(task)
+    def expected(self, job: Job) -> float | None:
+        """Seconds until the job should end, by what earlier ones took; None if none is known."""
+        median = self._all.median(job.task)
+        if median is None:
+            return None
+        begin = job.run_at if job.started_at is None else job.started_at
+        return max(0.0, (begin - self._now()) / 1000 + median)
 
     def moved(
         self,

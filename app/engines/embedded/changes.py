@@ -7,11 +7,12 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
-from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, error_text, job_of
+from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, job_of
 from app.jobs.ids import halves
 from app.jobs.models import Job, JobError, Json, Millis
 from app.jobs.record import record
 from app.jobs.runner import Outcome
+from app.jobs.stored import error_text
 from app.scheduler import Status, Step
 from app.scheduler.states import after
 

@@ -17,7 +17,6 @@ from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.ready import ReadyQueue
-from app.engines.embedded.rows import lines_text
 from app.jobs.errors import StoreUnavailable
 from app.jobs.feed import Feed
 from app.jobs.ledger import Ledgers
@@ -25,6 +24,7 @@ from app.jobs.live import LiveJob, Speech
 from app.jobs.models import ErrorType, Job, JobError, Millis
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Attempt, Interruption, Limits, Outcome
+from app.jobs.stored import lines_text
 from app.scheduler import BackgroundTaskScheduler, Status
 
 log = logging.getLogger(__name__)

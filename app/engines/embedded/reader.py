@@ -23,13 +23,13 @@ from app.engines.embedded.rows import (
     SUMMARY,
     Row,
     job_of,
-    lines_of,
 )
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
+from app.jobs.stored import lines_of
 from app.scheduler import Status
 
 _JOB: Final = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ?"

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from app.jobs.events import LogLine
 from app.jobs.ids import from_halves, halves
-from app.jobs.models import Attempt, ErrorType, Job, JobError, Millis
+from app.jobs.models import Attempt, Job, Millis
+from app.jobs.stored import error_of
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -87,32 +87,6 @@ def job_of(row: Row, earlier: Iterable[Row] = (), retention: Millis = 0) -> Job:
         owner=owner,
         traceparent=traceparent,
     )
-
-
-def error_text(error: JobError | None) -> str | None:
-    """An error as the journal keeps it."""
-    if error is None:
-        return None
-    return to_json([error.type, error.message, error.exception]).decode()
-
-
-def error_of(text: str | None) -> JobError | None:
-    """The inverse of `error_text`."""
-    if text is None:
-        return None
-    kind, message, exception = json.loads(text)
-    return JobError(ErrorType(kind), message, exception)
-
-
-def lines_text(lines: Iterable[LogLine]) -> str | None:
-    """Log lines as the journal keeps them; None for none."""
-    rows = [[line.number, line.time, line.attempt, line.message] for line in lines]
-    return to_json(rows).decode() if rows else None
-
-
-def lines_of(text: str) -> tuple[LogLine, ...]:
-    """The inverse of `lines_text`."""
-    return tuple(LogLine(*row) for row in json.loads(text))
 
 
 def _attempt_of(

@@ -222,11 +222,7 @@ class PostgresEngine:
 
     def expected(self, job: Job) -> float | None:
         """Seconds until the job should end, by what earlier ones took; None if none is known."""
-        median = self._view.ledger.median(job.task)
-        if median is None:
-            return None
-        begin = job.run_at if job.started_at is None else job.started_at
-        return max(0.0, (begin - self._config.now()) / 1000 + median)
+        return self._view.ledger.expected(job)
 
     def drain(self) -> None:
         """Take no more submissions and let every waiter go; running jobs go on."""

@@ -9,7 +9,7 @@ from typing import Final
 from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.outage import Outage
-from app.engines.postgres.rows import SUMMARY, error_text, job_of
+from app.engines.postgres.rows import SUMMARY, job_of
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, Worker, finish_values
@@ -18,6 +18,7 @@ from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, JobError
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import crashed
+from app.jobs.stored import error_text
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from app.engines.postgres.rows import lines_text, progress_text
+from app.engines.postgres.rows import progress_text
 from app.engines.postgres.writer import Change, Writer
 from app.jobs.live import LiveJob
+from app.jobs.stored import lines_text
 
 EVERY: Final = 1.0
 """Seconds between two reports of one process."""

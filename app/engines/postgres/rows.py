@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from app.jobs.events import LogLine
 from app.jobs.figures import Kind
-from app.jobs.models import Attempt, ErrorType, Job, JobError, Millis, Progress
+from app.jobs.models import Attempt, Job, Millis, Progress
+from app.jobs.stored import error_of
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -81,21 +81,6 @@ def labels_text(job: Job) -> str | None:
     return to_json(dict(job.labels)).decode() if job.labels else None
 
 
-def error_text(error: JobError | None) -> str | None:
-    """An error as the table keeps it."""
-    if error is None:
-        return None
-    return to_json([error.type, error.message, error.exception]).decode()
-
-
-def error_of(text: str | None) -> JobError | None:
-    """The inverse of `error_text`."""
-    if text is None:
-        return None
-    kind, message, exception = json.loads(text)
-    return JobError(ErrorType(kind), message, exception)
-
-
 def progress_text(progress: Progress | None) -> str | None:
     """Progress as the table keeps it."""
     if progress is None:
@@ -106,17 +91,6 @@ def progress_text(progress: Progress | None) -> str | None:
 def progress_of(text: str | None) -> Progress | None:
     """The inverse of `progress_text`."""
     return None if text is None else Progress(*json.loads(text))
-
-
-def lines_text(lines: Iterable[LogLine] | None) -> str | None:
-    """Log lines as the table keeps them; None for none."""
-    rows = [[line.number, line.time, line.attempt, line.message] for line in lines or ()]
-    return to_json(rows).decode() if rows else None
-
-
-def lines_of(text: str | None) -> tuple[LogLine, ...]:
-    """The inverse of `lines_text`."""
-    return tuple(LogLine(*row) for row in json.loads(text)) if text else ()
 
 
 def numbers_of(rows: Sequence[Row]) -> dict[Kind, int]:

@@ -19,7 +19,6 @@ from app.engines.postgres.rows import (
     Row,
     counts_of,
     job_of,
-    lines_of,
     numbers_of,
     progress_of,
 )
@@ -29,6 +28,7 @@ from app.jobs.figures import Kind
 from app.jobs.models import Job, JobQuery, Millis, Page, Progress
 from app.jobs.record import record
 from app.jobs.secrets import is_masked
+from app.jobs.stored import lines_of
 
 _CONNECTIONS: Final = 4
 _TIMEOUT: Final = 10.0

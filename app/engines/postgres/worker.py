@@ -17,10 +17,7 @@ from app.engines.postgres.reports import Reports
 from app.engines.postgres.rows import (
     COLUMNS,
     SUMMARY,
-    error_text,
     job_of,
-    lines_of,
-    lines_text,
 )
 from app.engines.postgres.turns import Turns
 from app.engines.postgres.writer import Change, Rows, Writer
@@ -29,6 +26,7 @@ from app.jobs.live import LiveJob, Speech
 from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Attempt, Interruption, Limits, Outcome
+from app.jobs.stored import error_text, lines_of, lines_text
 from app.scheduler import BackgroundTaskScheduler, Status
 
 log = logging.getLogger(__name__)
