@@ -8,13 +8,15 @@ from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.api.errors import refusal
 from app.api.problems import Problem
+from app.api.replies import WHOLE
 from app.cycle import Cycle, Lingering
-from app.framing import bad_request, require_plain_framing
+from app.framing import bad_request, is_passed_on, require_plain_framing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for a request."""
         super().connection_made(cast(asyncio.Transport, transport))
         self.url, self.headers = b"", []
+        proxied = isinstance(self.app, ProxyHeadersMiddleware)
+        self._direct_app = self.app.app if proxied else self.app
         self._deaf = False
         """Whether what arrives is ignored, since the last answer is on its way."""
         self._began: float | None = self.loop.time()
@@ -121,12 +125,13 @@ class Connection(HttpToolsProtocol):
         before = cast("Cycle | None", self.cycle)
         self.cycle = self._new_cycle(version)
         self._arriving = self.cycle
+        app = self.app if is_passed_on(self.headers) else self._direct_app
         self.headers = []  # a trailer is none of the request's own fields
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start_asgi_task(self.cycle, app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((self.cycle, app))
 
     def _new_cycle(self, version: str) -> Cycle:
         url, scope = httptools.parse_url(self.url), self.scope
@@ -136,6 +141,7 @@ class Connection(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
         scope["raw_path"] = self.root_path.encode("ascii") + url.path
         scope["query_string"] = url.query or b""
+        scope["extensions"] = {WHOLE: {}}
         keep_alive = version != "1.0" and self.parser.should_keep_alive()
         return self._cycle_of(scope, self.transport, keep_alive, self.expect_100_continue)
 

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import answer_to
-from app.api.replies import Reply, complete
+from app.api.replies import WHOLE, Reply, complete
 from app.api.requests import STATE, ApiState
 
 _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
@@ -67,6 +67,9 @@ class Front:
                 response = answer_to(request, error)
             if not isinstance(response, Reply):
                 complete(response.raw_headers)
+            elif WHOLE in scope.get("extensions", ()):
+                await send({"type": WHOLE, "reply": response})
+                return
             await response(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to be answered

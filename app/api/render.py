@@ -4,6 +4,7 @@ The rest is written member by member, in a tenth of the time that an encoder of 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
@@ -48,9 +49,11 @@ def error_members(error: JobError | None) -> dict[str, Any] | None:
 
 
 def _state(job: Job) -> str:
+    error = "null" if job.error is None else _error(job.error)
+    progress = "null" if job.progress is None else _progress(job.progress)
     return (
-        f'"error":{_error(job.error)},"progress":{_progress(job.progress)},'
-        f'"labels":{_labels(job.labels)},"priority":{job.priority},'
+        f'"error":{error},"progress":{progress},'
+        f'"labels":{_labels(job.labels) if job.labels else "{}"},"priority":{job.priority},'
         f'"attempt":{job.attempt},"max_attempts":{job.max_attempts},'
         f'"timeout":{"null" if job.timeout is None else job.timeout},'
     )
@@ -71,7 +74,9 @@ def _links(job_id: str, root: str) -> str:
     return f'{{"self":{self}","result":{self}/result","events":{self}/events"}}'
 
 
+@lru_cache(maxsize=4096)
 def _time(time: Millis | None) -> str:
+    """Kept, for a job has some of its times twice."""
     return "null" if time is None else f'"{rfc3339(time)}"'
 
 
@@ -79,12 +84,10 @@ def _error(error: JobError | None) -> str:
     return "null" if error is None else to_json(error_members(error)).decode()
 
 
-def _progress(progress: Progress | None) -> str:
-    if progress is None:
-        return "null"
+def _progress(progress: Progress) -> str:
     members = {"fraction": progress.fraction, "message": progress.message}
     return to_json(members).decode()
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return to_json(dict(labels)).decode() if labels else "{}"
+    return to_json(dict(labels)).decode()

@@ -1,5 +1,6 @@
 """Answers made for speed: header fields that never vary are put together once."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -27,6 +28,12 @@ _DEFAULTS: Final = (
 
 _WITHOUT_BODY: Final = (204, 304)
 
+_UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no value of a header field may have."""
+
+WHOLE: Final = "awaitd.response.whole"
+"""An extension of ASGI: the type of the one message that has all of a `reply`."""
+
 
 def complete(fields: list[Field]) -> None:
     """Add what every answer has."""
@@ -47,16 +54,7 @@ class Constant:
 
 
 class Fields(list[Field]):
-    """All fields of one answer: its own and, after them, constant ones, unless others add some."""
-
-    own: int
-    """How many of them are its own."""
-    constant: Constant
-
-    @property
-    def is_as_made(self) -> bool:
-        """Whether nobody on the way has added or changed any behind its own."""
-        return tuple(self[self.own :]) == self.constant.fields
+    """The fields of an answer that has what every answer has."""
 
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -88,16 +86,28 @@ class Reply(Response):
         self.status_code = status
         self.body = body
         self.background = None
-        own = []
-        if headers:
-            own = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
-        if status not in _WITHOUT_BODY:
-            own.append((b"content-length", b"%d" % len(body)))
-        self.fields = self.raw_headers = Fields([*own, *constant.fields])
-        self.fields.own, self.fields.constant = len(own), constant
+        self._constant = constant
+        self._own = headers or {}
+
+    def fields(self) -> Fields:
+        """All header fields."""
+        own = [(k.lower().encode(), v.encode("latin-1")) for k, v in self._own.items()]
+        if self.status_code not in _WITHOUT_BODY:
+            own.append((b"content-length", b"%d" % len(self.body)))
+        return Fields((*own, *self._constant.fields))
+
+    def head(self) -> bytes | None:
+        """The header fields as a connection sends them; None if there is one that it must not."""
+        own = self._own
+        if own and _UNFIT.search("".join(own.values())):
+            return None
+        lines = [f"\r\n{name.lower()}: {value}" for name, value in own.items()]
+        if self.status_code not in _WITHOUT_BODY:
+            lines.append(f"\r\ncontent-length: {len(self.body)}")
+        return "".join(lines).encode("latin-1") + self._constant.written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.fields}
-        await send(start)
+        status, fields = self.status_code, self.fields()
+        await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": self.body})

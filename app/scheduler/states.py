@@ -17,10 +17,9 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-    @property
-    def finished(self) -> bool:
+    def __init__(self, text: str) -> None:
+        self.finished = text not in ("pending", "running")
         """True when the status never changes again."""
-        return self in FINISHED
 
 
 class Step(StrEnum):

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.api.replies import JOB, Reply
+from app.api.replies import JOB, PROBLEM, WHOLE, Reply
 from app.cycle import Cycle
 
 DATE: Final = (b"date", b"Sun, 22 Nov 2026 10:00:00 GMT")
@@ -24,8 +25,15 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.sent = b""
         self.closed = False
+        self.is_ready = True
+
+    def take_from_now_on(self, flow: FlowControl) -> None:
+        """The peer is ready."""
+        self.is_ready = True
+        flow.resume_writing()
 
     def write(self, data: Any) -> None:
+        assert self.is_ready
         self.sent += data
 
     def close(self) -> None:
@@ -48,23 +56,39 @@ async def sent_by(
 
 
 async def answer_of(
-    kind: type[RequestResponseCycle], app: Any, scope: Any, keep_alive: bool
+    kind: type[RequestResponseCycle],
+    app: Any,
+    scope: Any,
+    keep_alive: bool,
+    *,
+    access_log: bool = False,
+    is_gone: bool = False,
+    is_slow: bool = False,
 ) -> Any:
-    """What a cycle sends for an app, and how it leaves the connection."""
+    """What a cycle sends for an app, and how it leaves the connection.
+
+    A slow peer takes nothing until the next turn of the event loop, and one that is gone nothing.
+    """
     wire, completed = Wire(), []
+    flow = FlowControl(wire)
+    if is_slow:
+        flow.pause_writing()
+        wire.is_ready = False
+        asyncio.get_running_loop().call_soon(wire.take_from_now_on, flow)
     cycle = kind(
         scope=scope,
         transport=wire,
-        flow=FlowControl(wire),
+        flow=flow,
         logger=logging.getLogger("nobody"),
         access_logger=logging.getLogger("nobody"),
-        access_log=False,
+        access_log=access_log,
         default_headers=[DATE],
         message_event=asyncio.Event(),
         expect_100_continue=False,
         keep_alive=keep_alive,
         on_response=lambda: completed.append(True),
     )
+    cycle.disconnected = is_gone
     await cycle.run_asgi(app)
     return wire.sent, wire.closed, completed, cycle.response_complete
 
@@ -121,18 +145,90 @@ def test_the_same_bytes_go_out(
     asyncio.run(both())
 
 
+def scope_of_get() -> dict[str, Any]:
+    """A request that has nothing odd."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/jobs",
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "headers": [],
+    }
+
+
+own_fields = st.dictionaries(
+    st.sampled_from(["ETag", "Location"]),
+    st.sampled_from(["1", "", "a\tb", "\xff", "\u20ac", "a\r\nb: c", "a\n", "\0", "\x7f"]),
+)
+replies = st.builds(
+    Reply,
+    st.sampled_from([b"{}", b"", b"a" * 70_000]),
+    st.sampled_from([200, 202, 404]),
+    st.sampled_from([JOB, PROBLEM]),
+    own_fields,
+) | st.builds(Reply, st.just(b""), st.sampled_from([204, 304]), st.just(JOB), own_fields)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    reply=replies,
+    keep_alive=st.sampled_from([True, True, False]),
+    conditions=st.fixed_dictionaries(
+        {}, optional={"access_log": st.booleans(), "is_gone": st.booleans()}
+    ),
+)
+def test_a_whole_reply_is_as_its_parts(
+    reply: Reply, keep_alive: bool, conditions: dict[str, bool]
+) -> None:
+    """A reply that is handed over whole goes out as uvicorn sends its parts, or not at all."""
+
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": WHOLE, "reply": reply})
+
+    async def both() -> None:
+        scope = scope_of_get()
+        ours = await answer_of(Cycle, whole, scope, keep_alive, **conditions)
+        theirs = await answer_of(RequestResponseCycle, reply, scope, keep_alive, **conditions)
+        assert ours == theirs
+
+    asyncio.run(both())
+
+
+async def test_a_whole_reply_waits_for_a_slow_peer() -> None:
+    """What its connection does not take yet is not piled up there."""
+
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": WHOLE, "reply": Reply(b"{}")})
+
+    sent, *_ = await answer_of(Cycle, whole, scope_of_get(), True, is_slow=True)
+    assert sent.endswith(b"\r\n\r\n{}")
+
+
+async def test_a_whole_reply_is_in_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """It has its line there like any other answer."""
+
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": WHOLE, "reply": Reply(b"{}")})
+
+    caplog.set_level(logging.INFO)
+    await answer_of(Cycle, whole, scope_of_get(), True, access_log=True)
+    [line] = caplog.messages
+    assert '"GET /jobs HTTP/1.1" 200' in line
+
+
 async def test_an_answer_is_one_write() -> None:
     """Head and body of an ordinary answer go out together, with every header field."""
-    reply, messages = Reply(b"{}", 202, JOB, {"ETag": '"1"'}), []
+    reply = Reply(b"{}", 202, JOB, {"ETag": '"1"'})
 
-    async def keep(message: Any) -> None:
-        messages.append(message)
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": WHOLE, "reply": reply})
 
-    await reply({"type": "http"}, keep, keep)  # type: ignore[arg-type]
-    sent, _, completed, _ = await sent_by(Cycle, "GET", True, messages)
+    sent, _, completed, _ = await answer_of(Cycle, whole, {"method": "GET"}, True)
     head, _, body = sent.partition(b"\r\n\r\n")
     assert (body, completed) == (b"{}", [True])
-    lines = [b"HTTP/1.1 202 Accepted", *(b": ".join(field) for field in (DATE, *reply.raw_headers))]
+    lines = [b"HTTP/1.1 202 Accepted", *(b": ".join(field) for field in (DATE, *reply.fields()))]
     assert head.split(b"\r\n") == lines
 
 
@@ -142,8 +238,7 @@ async def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so() -> Non
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise asyncio.CancelledError
 
-    scope = {"type": "http", "method": "GET", "path": "/jobs", "headers": []}
-    sent, *_ = await answer_of(Cycle, app, scope, True)
+    sent, *_ = await answer_of(Cycle, app, scope_of_get(), True)
     head, _, body = sent.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: 1" in head.lower()

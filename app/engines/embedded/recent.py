@@ -1,11 +1,12 @@
 """The finished jobs that were read or have ended last: most who ask for one ask soon, or again."""
 
-from dataclasses import replace
+from collections import OrderedDict
 from typing import Final, TypeAlias
 from uuid import UUID
 
 from app.engines.embedded.changes import Finish
 from app.jobs.models import Attempt, Job, Millis
+from app.jobs.record import changed
 from app.scheduler import Status
 
 _KEPT: Final = 1_000
@@ -21,7 +22,8 @@ class Recent:
 
     def __init__(self, retention: Millis) -> None:
         self._retention = retention
-        self._jobs: dict[UUID, Job | _Ending] = {}
+        self._jobs: OrderedDict[UUID, Job | _Ending] = OrderedDict()
+        """Not a plain one, which looks for its first key behind all that were removed."""
 
     def get(self, job_id: UUID) -> Job | None:
         """The job, if it is one of these."""
@@ -43,7 +45,7 @@ class Recent:
         size = len(job.params) + len(finish.ended.outcome.returned or b"")
         if job.attempt == 1 and size <= _SMALL and status in (Status.COMPLETED, Status.FAILED):
             if job.secrets is not None:  # which are forgotten when the job ends, here too
-                job = replace(job, secrets=None)
+                job = changed(job, secrets=None)
             self._keep(job.id, (job, finish, status))
 
     def clear(self) -> None:
@@ -52,12 +54,12 @@ class Recent:
 
     def _keep(self, job_id: UUID, job: Job | _Ending) -> None:
         if len(self._jobs) >= _KEPT:
-            del self._jobs[next(iter(self._jobs))]
+            self._jobs.popitem(last=False)
         self._jobs[job_id] = job
 
     def _ended(self, job: Job, finish: Finish, status: Status) -> Job:
         at, outcome = finish.ended.at, finish.ended.outcome
-        return replace(
+        return changed(
             job,
             status=status,
             version=finish.version,
