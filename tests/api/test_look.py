@@ -46,7 +46,7 @@ def test_stats(server: Server, client: httpx.Client) -> None:
     before = client.get("/stats").json()
     server.submit("echo", value=1, headers={"Prefer": "wait=10"})
     after = client.get("/stats").json()
-    assert after["jobs"]["completed"] == before["jobs"]["completed"] + 1
+    assert after["jobs"]["completed"] > before["jobs"]["completed"]  # other tests' jobs end, too
     assert after["slots"]["limit"] == 1000
     assert (after["engine"] in ENGINES, after["workers"]) == (True, 1)
     assert 1 <= len(after["minutes"]) <= 60

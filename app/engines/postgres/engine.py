@@ -1,8 +1,6 @@
 """The distributed engine: jobs in PostgreSQL, for any number of processes that run them."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from types import TracebackType
@@ -67,7 +65,7 @@ class PostgresEngine:
         self._heartbeat = Heartbeat(
             config.url,
             min(config.stall_after / 6, 5.0),
-            (_name(), config.max_running, [task.name for task in registry]),
+            (config.max_running, [task.name for task in registry]),
             self._worker.begin,
             self._worker.lost,
         )
@@ -142,7 +140,10 @@ class PostgresEngine:
 
     async def get(self, job_id: UUID, *, owner: str | None = None) -> Job:
         """The job as it was last committed, with the progress of its running attempt."""
-        return self._with_progress(await self._tables.require(job_id, owner))
+        job = await self._tables.require(job_id, owner)
+        if self._config.serves:
+            self._view.know(job)  # what was answered once counts from then on
+        return self._with_progress(job)
 
     async def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first."""
@@ -203,6 +204,7 @@ class PostgresEngine:
 
     async def figures(self, owner: str | None = None) -> Figures:
         """Counts, rates and durations of an owner's jobs, or of everybody's, and slots."""
+        await self._house.count_workers()
         ledger = self._view.ledger.of(owner)
         return Figures(
             engine="postgres",
@@ -265,18 +267,23 @@ class PostgresEngine:
 
     def _channels(self) -> dict[str, Callable[[str], None]]:
         """What is to be heard of, and who is told."""
-        work: dict[str, Callable[[str], None]] = {
-            "procrastinate_any_queue_v1": self._worker.dispatched,
-            "awaitd_cancels": lambda job_id: self._worker.look_at([UUID(job_id)]),
-            "awaitd_asked": self._stacks.asked,
+        heard: dict[str, Callable[[str], None]] = {
+            "awaitd_workers": lambda _: self._house.workers_changed(),
         }
-        service: dict[str, Callable[[str], None]] = {
-            "awaitd_jobs": self._changed_by_anybody,
-            "awaitd_reports": lambda job_id: self._feed.spoke(UUID(job_id)),
-            "awaitd_removed": lambda _: self._reading.removed(),
-            "awaitd_shown": self._stacks.shown,
-        }
-        return (work if self._config.works else {}) | (service if self._config.serves else {})
+        if self._config.works:
+            heard |= {
+                "procrastinate_any_queue_v1": self._worker.dispatched,
+                "awaitd_cancels": lambda job_id: self._worker.look_at([UUID(job_id)]),
+                "awaitd_asked": self._stacks.asked,
+            }
+        if self._config.serves:
+            heard |= {
+                "awaitd_jobs": self._changed_by_anybody,
+                "awaitd_reports": lambda job_id: self._feed.spoke(UUID(job_id)),
+                "awaitd_removed": lambda _: self._reading.removed(),
+                "awaitd_shown": self._stacks.shown,
+            }
+        return heard
 
     def _changed_by_anybody(self, name: str) -> None:
         self._reading.wake()
@@ -285,11 +292,7 @@ class PostgresEngine:
     def _back(self) -> None:
         """What was said meanwhile was not heard: everybody is to look for themselves."""
         self._reading.missed()
+        self._house.workers_changed()
         self._worker.wake()
         self._feed.wake_all()
         self._worker.look_at(self._worker.running_jobs())
-
-
-def _name() -> str:
-    """What this process is called among the workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"

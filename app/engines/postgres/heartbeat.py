@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -23,7 +25,7 @@ class Heartbeat:
         self,
         url: str,
         every: float,
-        about: tuple[str, int, list[str]],
+        about: tuple[int, list[str]],
         registered: Callable[[int], None],
         lost: Callable[[], None],
     ) -> None:
@@ -93,7 +95,9 @@ class Heartbeat:
     def _register(self, db: _Db) -> int:
         with db.transaction():
             [[worker_id]] = db.execute(_REGISTER).fetchall()
-            db.execute("INSERT INTO workers VALUES (%s, %s, %s, %s)", (worker_id, *self._about))
+            db.execute(
+                "INSERT INTO workers VALUES (%s, %s, %s, %s)", (worker_id, _name(), *self._about)
+            )
         return int(worker_id)
 
     def _connect(self) -> _Db:
@@ -103,3 +107,8 @@ class Heartbeat:
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(function, *values)
+
+
+def _name() -> str:
+    """What this process is called among the workers."""
+    return f"{socket.gethostname()}:{os.getpid()}"

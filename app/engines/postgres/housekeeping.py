@@ -96,6 +96,7 @@ class Housekeeping:
         self._gap = config.stall_after / 3
         self._reachable_since = self._reached_at = float("-inf")
         self._reconciled_at = float("-inf")
+        self._workers_changed = asyncio.Event()
         self.loop_lag = 0.0
         """Seconds that the event loop was last late by."""
         self.workers = 0
@@ -104,7 +105,8 @@ class Housekeeping:
         """How many slots they have."""
         self.size = 0
         """How many bytes the jobs take, if there is a limit to it."""
-        self._tasks_of_workers = frozenset(task.name for task in registry)
+        self._own_tasks = frozenset(task.name for task in registry)
+        self._tasks_of_workers = self._own_tasks
         """The tasks that any worker knows; our own as long as there has been none."""
 
     async def start(self) -> None:
@@ -114,6 +116,7 @@ class Housekeeping:
         self._tasks = [
             asyncio.create_task(self._run(), name="awaitd-housekeeper"),
             asyncio.create_task(self._unfreeze(), name="awaitd-unfreezer"),
+            asyncio.create_task(self._greet(), name="awaitd-greeter"),
         ]
 
     async def stop(self) -> None:
@@ -140,6 +143,18 @@ class Housekeeping:
                 self._outage.begin(error)
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the house was not kept")
+
+    def workers_changed(self) -> None:
+        """Somebody has begun or ceased to work."""
+        self._workers_changed.set()
+
+    async def _greet(self) -> None:
+        """See at once who works: rounds are seconds apart."""
+        while True:
+            await self._workers_changed.wait()
+            self._workers_changed.clear()
+            with contextlib.suppress(StoreUnavailable):
+                await self.count_workers()
 
     async def _unfreeze(self) -> None:
         """End the sessions of processes that froze: all changes may be waiting for one of them."""
@@ -169,15 +184,18 @@ class Housekeeping:
     async def look_around(self) -> None:
         """See what time it is, who works, and how much is stored."""
         await self._clock.set(self._tables)
-        workers = await self._tables.rows(_CLUSTER)
+        await self.count_workers()
         self._reached()
+        if self._config.max_store_size is not None:
+            self.size = await self._tables.size(self._view.total)
+
+    async def count_workers(self) -> None:
+        """See who works; raises `StoreUnavailable`."""
+        workers = await self._tables.rows(_CLUSTER)
         self.workers, self.slots = len(workers), sum(slots for _, slots, _ in workers)
         if workers:
             self._tasks_of_workers = frozenset().union(*(tasks for _, _, tasks in workers))
-        own = {task.name for task in self._registry}
-        self._turns.alike = [each for each, _, tasks in workers if own == set(tasks)]
-        if self._config.max_store_size is not None:
-            self.size = await self._tables.size(self._view.total)
+        self._turns.alike = [each for each, _, tasks in workers if self._own_tasks == set(tasks)]
 
     def _reached(self) -> None:
         """The database has answered. When it was away for us, so it may have been for workers."""
@@ -210,7 +228,7 @@ class Housekeeping:
     async def _fail_unknown(self) -> None:
         now = self._config.now()
         due = now - round(self._config.unknown_task_after * 1000)
-        for task in self.unknown_tasks().keys() - {task.name for task in self._registry}:
+        for task in self.unknown_tasks().keys() - self._own_tasks:
             error = JobError(ErrorType.UNKNOWN_TASK, f"there is no task {task!r} any more")
             await self._change(_UNKNOWN, (task, due, now, error_text(error)))
 

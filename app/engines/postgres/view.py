@@ -6,6 +6,7 @@ order of their change numbers, as far as those are settled.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class View:
         return self._all[Status.RUNNING]
 
     def unfinished(self, job_id: UUID) -> Job | None:
-        """The job as it is known here, if it has not ended; maybe without its params."""
+        """The job as it is known here, if it has not ended; without its params."""
         return self._unfinished.get(job_id)
 
     def due(self, now: Millis, of: tuple[str | None] | None) -> int:
@@ -93,7 +94,7 @@ class View:
         return {task: n for (task, status), n in of if n and status is Status.PENDING}
 
     def know(self, job: Job) -> bool:
-        """A committed change of this process's own; False if it was known."""
+        """A committed change that was met elsewhere than in its order; False if it was known."""
         if job.version < self.position or self._ahead.get(job.id, 0) >= job.version:
             return False
         self._ahead[job.id] = job.version
@@ -138,7 +139,7 @@ class View:
         if before is not None:
             self._count(before, -1)
         if not job.done:
-            self._unfinished[job.id] = job
+            self._unfinished[job.id] = job if job.params == b"{}" else replace(job, params=b"{}")
             self._count(job, 1)
         status = None if before is None else before.status
         self.ledger.moved(job, status, job.status, job.started_at)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig, wall_clock
 from app.engines.postgres.connections import connect, conninfo
+from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, finish_values
 from app.jobs.errors import StartUpError
 from app.jobs.events import EventKind, Watch
@@ -57,11 +59,36 @@ async def test_a_task_that_no_worker_knows(node: Open) -> None:
     job = await accepted(api, job_of("hold", "a"))
     assert api.health().unknown_tasks == {}  # there is no worker yet, which is another matter
     await node(without=("hold",), unknown_task_after=3600.0)
-    async with asyncio.timeout(LONG):
-        while api.health().unknown_tasks != {"hold": 1}:  # noqa: ASYNC110  no event says
-            await asyncio.sleep(0.01)
+    await unknown(api, {"hold": 1})
     assert (await ended(api, await accepted(api, job_of("echo")))).done
     assert (await api.get(job.id)).status is Status.PENDING
+
+
+async def test_who_works(url: str, node: Open, puppets: Puppets) -> None:
+    """A node learns at once who begins to work and who ceases, however seldom it looks around."""
+    api = await node(works=False, housekeeping_every=3600.0, stall_after=36000.0)
+    await accepted(api, job_of("hold", "a"))
+    config = PostgresConfig(url=url, watch_loop=False, max_running=3, shutdown_grace=0.0)
+    async with PostgresEngine(puppets.registry(without=("echo",)), config):
+        await accepted(api, job_of("echo"))
+        await unknown(api, {"echo": 1})
+        other = PostgresEngine(puppets.registry(without=("hold",)), replace(config, max_running=1))
+        async with other:
+            await unknown(api, {})
+        await accepted(api, job_of("echo"))
+        await unknown(api, {"echo": 1})
+
+
+async def test_figures_of_workers(url: str, node: Open) -> None:
+    """The figures have each worker that is registered when they are asked for."""
+    api = await node(works=False)
+    with psycopg.connect(conninfo(url)) as db:
+        db.execute(
+            "INSERT INTO workers SELECT worker_id, 'a', 5, '{}' "
+            "FROM procrastinate_register_worker_v1()"
+        )
+    figures = await api.figures()
+    assert (figures.workers, figures.slots) == (1, 5)
 
 
 async def test_worker_that_serves_nobody(node: Open, puppets: Puppets) -> None:
@@ -308,6 +335,35 @@ async def test_counts_beside_a_long_transaction(node: Open, url: str, puppets: P
     await ended(api, await accepted(api, job_of("echo")))
     await counted(api, running=0)
     assert (await api.figures()).jobs[Status.COMPLETED] == 3
+
+
+async def test_what_was_answered_counts(node: Open, url: str) -> None:
+    """What a node has told of a job it has counted, though others' changes are not settled."""
+    api = await node(works=False)
+    await node()
+    with psycopg.connect(conninfo(url)) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        for number in range(1, 6):
+            await ended(api, await accepted(api, job_of("echo")))
+            assert (await api.figures()).jobs[Status.COMPLETED] == number
+            assert (api.health().pending, api.health().running) == (0, 0)
+
+
+async def test_what_a_node_remembers(node: Open) -> None:
+    """It does not hold the params of jobs that wait, which may be many and large."""
+    view = View(wall_clock)
+    job = await accepted(await node(works=False), job_of("hold", "a"))
+    assert view.know(job)
+    known = view.unfinished(job.id)
+    assert known is not None
+    assert len(known.params) < len(job.params)
+
+
+async def unknown(engine: PostgresEngine, tasks: dict[str, int]) -> None:
+    """Wait until these are the tasks that no worker knows, with so many jobs."""
+    async with asyncio.timeout(LONG):
+        while engine.health().unknown_tasks != tasks:  # noqa: ASYNC110  no event says
+            await asyncio.sleep(0.01)
 
 
 async def counted(engine: PostgresEngine, *, running: int) -> None:

@@ -114,6 +114,15 @@ CREATE TABLE workers (
     tasks text[] NOT NULL
 );
 
+CREATE FUNCTION tell_of_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('awaitd_workers', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER workers_changed AFTER INSERT OR DELETE ON workers
+    FOR EACH ROW EXECUTE FUNCTION tell_of_workers();
+
 -- Added to transaction numbers, so that change numbers grow on in another PostgreSQL, too: see
 -- `begin_epoch`.
 CREATE FUNCTION epoch() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
