@@ -9,16 +9,13 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.reports import Reports
-from app.engines.postgres.rows import (
-    COLUMNS,
-    SUMMARY,
-    job_of,
-)
+from app.engines.postgres.rows import COLUMNS, SUMMARY, job_of
 from app.engines.postgres.turns import Turns
 from app.engines.postgres.writer import Change, Rows, Writer
 from app.jobs.errors import StoreUnavailable
@@ -33,6 +30,10 @@ log = logging.getLogger(__name__)
 
 _SOON: Final = 60.0
 """Seconds ahead that a due time of our own gets a timer; polls find what is later."""
+
+_LOOKS: Final = 10
+"""Looks for what is due to one for what was claimed unknowingly: the server may commit a claim
+long after the connection was lost on which it was asked to."""
 
 _KEPT: Final = "LEFT JOIN secrets s ON s.id = j.id LEFT JOIN reports r ON r.id = j.id"
 _CLAIM: Final = (
@@ -274,8 +275,9 @@ class Worker:
 
     async def _look(self) -> None:
         """Now and then: for what is due, for what was claimed unknowingly."""
-        while True:
+        for nth in count(1):
             await asyncio.sleep(self._config.poll_every)
+            self._adopts = self._adopts or nth % _LOOKS == 0
             self.wake()
 
     def _adopted(self, rows: Rows) -> None:

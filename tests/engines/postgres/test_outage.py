@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -28,6 +29,20 @@ from tests.support.postgres import Server, url_of
 from tests.support.server import Server as HttpServer
 
 CLAIM: Final = "SELECT count(*) FROM claim(%s, 1, %s, %s, '{}', '{}', NULL)"
+
+SLOW_COMMIT: Final = """
+    CREATE FUNCTION await() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NULL;
+    END
+    $$;
+    CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.status = 1 AND NEW.task = 'hold') EXECUTE FUNCTION await()
+"""
+"""A start of this task is not committed while somebody holds the lock."""
+
+COMMITTING: Final = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +229,31 @@ def test_what_clients_and_operators_see(
     assert server.log.count("the database cannot be heard") == 1
     assert server.log.count("the database can be heard again") == 1
     assert "psycopg" not in server.log
+
+
+async def test_a_claim_that_commits_late(url: str, link: Link, puppets: Puppets) -> None:
+    """What a worker claims by a COMMIT that outlasts its connection, it runs."""
+    here = PostgresConfig(url=url, works=False, watch_loop=False)
+    there = replace(here, url=over(link, url), works=True, poll_every=0.02)
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute(SLOW_COMMIT)
+        db.execute("SELECT pg_advisory_lock(1)")
+        async with (
+            PostgresEngine(puppets.registry(), here) as api,
+            PostgresEngine(puppets.registry(), there) as worker,
+        ):
+            job = await accepted(api, job_of("hold", "a"))
+            while not db.execute(COMMITTING).fetchall():  # noqa: ASYNC110  PostgreSQL does not say
+                await asyncio.sleep(0.01)
+            link.cut()
+            await ready(worker, False)
+            link.mend()
+            await ended(api, await accepted(api, job_of("echo")))
+            assert (await api.get(job.id)).status is Status.PENDING
+            db.execute("SELECT pg_advisory_unlock(1)")
+            puppets.end("a", "a")
+            job = await ended(api, job)
+            assert (job.status, job.attempt) == (Status.COMPLETED, 1)
 
 
 async def test_what_came_and_went_meanwhile(url: str, link: Link, puppets: Puppets) -> None:
