@@ -17,7 +17,7 @@ from app.engines.embedded.housekeeping import Housekeeping
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.reader import Reader
 from app.engines.embedded.submissions import Submissions
-from app.engines.embedded.watching import Watching
+from app.engines.embedded.watching import WatchedJournal
 from app.jobs.errors import JobsError, ShuttingDown, VersionMismatch
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.feed import Feed
@@ -27,6 +27,7 @@ from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Outcome, crashed
 from app.jobs.watchdog import Watchdog
+from app.jobs.watching import Watching
 from app.scheduler import Status
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,8 @@ class EmbeddedEngine:
         self._submissions = Submissions(
             registry, self._journal, self._dispatcher, self._ledger, config
         )
-        self._watching = Watching(
-            self._journal, self._dispatcher, self._feed, lambda: self._draining
-        )
+        watched = WatchedJournal(self._journal, self._dispatcher)
+        self._watching = Watching(watched, self._feed, lambda: self._draining)
         self._watchdog = Watchdog()
         self._housekeeping = Housekeeping(self._journal, self._dispatcher, self._ledger, config)
         self._draining = False
@@ -160,9 +160,7 @@ class EmbeddedEngine:
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains."""
-        if watch.job_id is None:
-            return self._watching.all(watch.query, watch.since)
-        return self._watching.job(watch.job_id, watch.since)
+        return self._watching.events(watch)
 
     async def backup(self) -> BinaryIO:
         """A consistent copy of the journal, gone once it is closed."""

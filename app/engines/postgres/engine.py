@@ -22,7 +22,7 @@ from app.engines.postgres.stacks import Stacks
 from app.engines.postgres.submissions import Submissions
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
-from app.engines.postgres.watching import Watching
+from app.engines.postgres.watching import WatchedTables
 from app.engines.postgres.worker import Worker
 from app.jobs.errors import (
     NoBackup,
@@ -37,6 +37,7 @@ from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.watchdog import Watchdog
+from app.jobs.watching import Watching
 from app.scheduler import Status
 
 _CANCEL: Final = f"SELECT {SUMMARY} FROM cancel(%s, %s, %s) AS j"
@@ -71,9 +72,8 @@ class PostgresEngine:
         )
         self._worker.doubts = self._heartbeat.doubt
         self._tables.is_away = self._worker.writer.is_away = lambda: self._away is not None
-        self._watching = Watching(
-            self._tables, self._worker, self._reading, self._feed, lambda: self._draining
-        )
+        watched = WatchedTables(self._tables, self._worker, self._reading)
+        self._watching = Watching(watched, self._feed, lambda: self._draining)
         self._watchdog = Watchdog()
         self._draining = False
 
@@ -194,9 +194,7 @@ class PostgresEngine:
 
     def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
         """The events of one job, to its end, or of all that match, until the engine drains."""
-        if watch.job_id is None:
-            return self._watching.all(watch.query, watch.since)
-        return self._watching.job(watch.job_id, watch.since)
+        return self._watching.events(watch)
 
     async def backup(self) -> BinaryIO:
         """Refused: a backup of PostgreSQL is PostgreSQL's own."""

@@ -4,8 +4,8 @@ from contextlib import aclosing
 import pytest
 
 from app.engines.embedded import EmbeddedEngine
-from app.engines.embedded.watching import ALIVE_EVERY
 from app.jobs.events import EventKind, JobEvent, Watch
+from app.jobs.watching import ALIVE_EVERY
 from tests.engines.clock import skip
 from tests.engines.harness import accepted
 from tests.engines.puppets import Puppets, job_of
