@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 
 _AGAIN: Final = 0.25
 _ALIVE: Final = 10.0
-"""Seconds of silence after which the connection is tried."""
+"""Seconds after which the connection is tried."""
+_ANSWERS: Final = 5.0
+"""Seconds within which it has to answer then; psycopg takes as many more to give up."""
 
 
 class Listener:
@@ -79,7 +81,7 @@ class Listener:
                 self._channels[notification.channel](notification.payload)
             except Exception:  # whatever it is, the next one is to be heard
                 log.exception("a notification was not understood")
-        async with asyncio.timeout(_ALIVE):
+        async with asyncio.timeout(_ANSWERS):
             await db.execute("SELECT 1")
 
     async def _connect(self) -> None:

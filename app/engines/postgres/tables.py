@@ -32,7 +32,7 @@ from app.jobs.stored import lines_of
 
 _CONNECTIONS: Final = 4
 _TIMEOUT: Final = 10.0
-"""Seconds that who reads waits for a connection."""
+"""Seconds that who reads waits for a connection, and for what was asked in all."""
 
 _SOON: Final = 1.0
 """The same while the database is known to be away."""
@@ -119,8 +119,9 @@ class Tables:
         text = query.encode() if isinstance(query, str) else query
         with _cancellable():
             try:
-                return await self._ask(text, values)
-            except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+                async with asyncio.timeout(_TIMEOUT):
+                    return await self._ask(text, values)
+            except (psycopg.Error, PoolTimeout, PoolClosed, TimeoutError) as error:
                 raise unavailable(error) from error
 
     async def _ask(self, text: bytes | sql.Composed, values: Sequence[Any]) -> list[Row]:

@@ -1,15 +1,19 @@
 """What is read of the tables while they change."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from app.engines.postgres.connections import connect, conninfo
 from app.engines.postgres.rows import Row
-from app.engines.postgres.tables import Tables
+from app.engines.postgres.tables import _TIMEOUT, Tables
+from app.jobs.errors import StoreUnavailable
+from tests.engines.clock import skip
 from tests.engines.postgres.test_claims import CLAIM, SUBMIT
 
 
@@ -60,3 +64,19 @@ async def test_isolation(url: str) -> None:
     async with await connect(url) as db:
         rows = await (await db.execute("SHOW transaction_isolation")).fetchall()
     assert rows == [("read committed",)]
+
+
+async def test_a_read_that_gets_no_answer(url: str) -> None:
+    """Nobody waits for ever for a database that has taken the question and is silent."""
+    tables = Tables(url, 0)
+    await tables.open()
+    with psycopg.connect(conninfo(url)) as db:
+        db.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        reading = asyncio.create_task(tables.get(UUID(int=1)))
+        while not db.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        skip(_TIMEOUT)
+        with pytest.raises(StoreUnavailable):
+            await reading
+    assert await tables.get(UUID(int=1)) is None
+    await tables.close()
