@@ -1,7 +1,5 @@
 """A server by itself, or with PostgreSQL and a worker, as clients of either cannot tell."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Final
 import pytest
 
 from tests.support.server import END_WITHIN, Server, environment, require_clean
+from tests.support.warm import WarmProcess
 
 ENGINES: Final = ("embedded", "postgres")
 
@@ -28,13 +27,12 @@ def served(engine: str, folder: Path, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def working(folder: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+def working(folder: Path, **settings: str) -> Iterator[WarmProcess]:
     """`awaitd worker` while the block runs, which then stops cleanly."""
     log = folder / "worker.log"
-    command = [sys.executable, "-m", "app", "worker"]
-    with log.open("a") as stderr:
-        env = environment(**settings)
-        process = subprocess.Popen(command, cwd=folder, env=env, stderr=stderr)
+    with log.open("a") as file:
+        env, stderr = environment(**settings), file.fileno()
+        process = WarmProcess(["worker"], folder=folder, env=env, stdout=stderr, stderr=stderr)
     try:
         yield process
         process.terminate()

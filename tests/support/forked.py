@@ -1,15 +1,13 @@
-"""Processes that start at once: forked from one that has loaded the service already."""
+"""Processes that are started first and waited for later, and killed at the end."""
 
-import multiprocessing
 import os
 import signal
-import sys
-import warnings
-from multiprocessing.connection import Connection
+import subprocess
 from pathlib import Path
 from typing import Self
 
 from tests.support.server import environment, require_clean
+from tests.support.warm import WarmProcess, has_news
 
 START_WITHIN = 20.0
 END_WITHIN = 20.0
@@ -21,24 +19,24 @@ class Forked:
     command = "worker"
     """What it is told to do."""
 
-    _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload(
-        ["app.main", "app.serving", "app.cli", "app.tasks", "app.working", "app.engines.postgres"]
-    )
-
     def __init__(self, folder: Path, *, log: str = "server.log", **settings: str) -> None:
-        self._receiver, sender = self._context.Pipe(duplex=False)
+        self._folder = folder
         self._log = folder / log
-        settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
-        self._process = self._context.Process(
-            target=_run,
-            args=(self.command, sender, self._log, environment(**settings)),
-            daemon=True,
-        )
+        self._settings = {"AWAITD_DATA_DIR": str(folder / "data"), **settings}
+        self._process: WarmProcess | None = None
+        self._stdout: int | None = None
 
     def start(self) -> Self:
         """Begin to start it."""
-        self._process.start()
+        self._stdout, stdout = os.pipe()
+        with self._log.open("a") as log, os.fdopen(stdout, "w"):
+            self._process = WarmProcess(
+                [self.command],
+                folder=self._folder,
+                env=environment(**self._settings),
+                stdout=stdout,
+                stderr=log.fileno(),
+            )
         return self
 
     def __enter__(self) -> Self:
@@ -52,14 +50,17 @@ class Forked:
     @property
     def pid(self) -> int:
         """The process, once it has been started."""
-        assert self._process.pid is not None
+        assert self._process is not None
         return self._process.pid
 
     def kill(self) -> None:
         """End it as a power cut would; does nothing when it has ended."""
+        assert self._process is not None
         self._process.kill()
-        self._process.join()
-        self._receiver.close()
+        self._process.wait()
+        if self._stdout is not None:
+            os.close(self._stdout)
+            self._stdout = None
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -71,8 +72,11 @@ class Forked:
 
     def wait(self) -> int | None:
         """Wait until it has ended; returns the exit code, None if it has not."""
-        self._process.join(END_WITHIN)
-        return self._process.exitcode
+        assert self._process is not None
+        try:
+            return self._process.wait(END_WITHIN)
+        except subprocess.TimeoutExpired:
+            return None
 
 
 class ForkedServer(Forked):
@@ -83,39 +87,12 @@ class ForkedServer(Forked):
 
     def wait_until_ready(self) -> None:
         """Return once it listens; raises `AssertionError` with its log when it does not."""
-        assert self._receiver.poll(START_WITHIN), "it did not start in time"
-        try:
-            self.url = self._receiver.recv()
-        except EOFError as error:
-            raise AssertionError(f"it did not start: {self._log.read_text()}") from error
+        assert self._stdout is not None
+        assert has_news(self._stdout, START_WITHIN), "it did not start in time"
+        announced = os.read(self._stdout, 10_000).decode()
+        assert announced, f"it did not start: {self._log.read_text()}"
+        self.url = announced.partition(" on ")[2].split()[0]
 
     def __enter__(self) -> Self:
         self.start().wait_until_ready()
         return self
-
-
-class _Announcement:
-    """Takes the place of stdout, and sends on where the server says it is."""
-
-    def __init__(self, sender: Connection) -> None:
-        self._sender = sender
-
-    def write(self, text: str) -> int:
-        if " on http://" in text:
-            self._sender.send(text.partition(" on ")[2].split()[0])
-        return len(text)
-
-    def flush(self) -> None: ...
-
-
-def _run(command: str, sender: Connection, log: Path, environ: dict[str, str]) -> None:
-    from app.cli import main
-
-    warnings.simplefilter("error")
-    os.chdir(log.parent)
-    os.environ.clear()
-    os.environ.update(environ)
-    sys.argv = ["awaitd", command]
-    sys.stdout = _Announcement(sender)
-    sys.stderr = log.open("a")
-    main()

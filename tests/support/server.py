@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.warm import WarmProcess
+
 ROOT = Path(__file__).parents[2]
 END_WITHIN = 20.0
 
@@ -32,35 +34,29 @@ class Server:
         self,
         folder: Path,
         *,
-        command: Sequence[str] = (sys.executable,),
+        command: Sequence[str] = (),
         expects: str | None = None,
         **settings: str,
     ) -> None:
         self.folder = folder
         self.command = command
-        """What runs Python."""
+        """What runs Python. By default it is forked, unless settings are not only our own."""
         self.expects = expects
         """The pattern of those suspicious lines of its log that are right."""
         self.settings = settings
         self.url = ""
         self.announced = ""
         self.output = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | WarmProcess | None = None
         self._client: httpx.Client | None = None
 
     def start(self) -> Self:
         """Start it and return once it listens; raises `AssertionError` with what it printed."""
-        with self.log_file.open("a") as log:
-            self.process = subprocess.Popen(
-                [*self.inside, *self.command, "-m", "app", "serve"],
-                cwd=self.folder,
-                env=environment(AWAITD_DATA_DIR=str(self.folder / "data"), **self.settings),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        self.announced = "".join(_announcement(self.process.stdout))
+        read, write = os.pipe()
+        self._stdout = os.fdopen(read)
+        with self.log_file.open("a") as log, os.fdopen(write, "w") as stdout:
+            self.process = self._started(stdout.fileno(), log.fileno())
+        self.announced = "".join(_announcement(self._stdout))
         assert " on http://" in self.announced, f"it did not start: {self.announced}{self.log}"
         self.url = self.announced.partition(" on ")[2].split()[0]
         # Without TLS: to read the certificates takes longer than most tests.
@@ -132,6 +128,14 @@ class Server:
         if error is None:
             require_clean(self.log, self.expects)
 
+    def _started(self, stdout: int, stderr: int) -> subprocess.Popen[bytes] | WarmProcess:
+        env = environment(AWAITD_DATA_DIR=str(self.folder / "data"), **self.settings)
+        ours = all(name.startswith("AWAITD_") for name in self.settings)
+        if ours and not self.inside and not self.command:
+            return WarmProcess(["serve"], folder=self.folder, env=env, stdout=stdout, stderr=stderr)
+        command = [*self.inside, *(self.command or [sys.executable]), "-m", "app", "serve"]
+        return subprocess.Popen(command, cwd=self.folder, env=env, stdout=stdout, stderr=stderr)
+
     def _end(self, number: signal.Signals | None) -> int:
         assert self.process is not None
         self.client.close()
@@ -144,9 +148,8 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
-        assert self.process.stdout is not None
-        self.output = self.process.stdout.read()
-        self.process.stdout.close()
+        self.output = self._stdout.read()
+        self._stdout.close()
         return code
 
 
