@@ -30,9 +30,14 @@ from app.jobs.figures import Kind
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
 from app.jobs.stored import lines_of
+from app.jobs.texts import to_json
 from app.scheduler import Status
 
 _JOB: Final = f"SELECT {COLUMNS} FROM jobs WHERE high = ? AND low = ?"
+_LISTED: Final = (
+    f"SELECT {SUMMARY} FROM json_each(?) AS listed CROSS JOIN jobs ON high = listed.value "
+    "ORDER BY listed.key"
+)
 _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
     "WHERE high = ? ORDER BY number"
@@ -107,9 +112,7 @@ class Reader:
     def list(self, query: JobQuery) -> Page[Job]:
         """A page of jobs, newest first, without params, result and earlier attempts."""
         keys, last = keys_of(self._db, query)
-        sql = f"SELECT {SUMMARY} FROM jobs WHERE high = ?"
-        rows = [row for key in keys for row in self._rows(sql, (key,))]
-        items = [self._job(row) for row in rows]
+        items = [self._job(row) for row in self._rows(_LISTED, (to_json(keys).decode(),))]
         return Page(items, None if last is None else from_halves(last, 0))
 
     @_telling
