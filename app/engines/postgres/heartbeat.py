@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import psycopg
 
-from app.engines.postgres.connections import conninfo
+from app.engines.postgres.connections import SESSION, conninfo
 from app.engines.postgres.outage import Outage
 
 _REGISTER: Final = "SELECT worker_id FROM procrastinate_register_worker_v1()"
@@ -101,7 +101,9 @@ class Heartbeat:
         return int(worker_id)
 
     def _connect(self) -> _Db:
-        return psycopg.connect(self._conninfo, autocommit=True)
+        db = psycopg.connect(self._conninfo, autocommit=True)
+        db.execute(SESSION)
+        return db
 
     def _call(self, function: Callable[..., None], *values: object) -> None:
         assert self._loop is not None

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from app.engines.postgres.connections import Async, conninfo
+from app.engines.postgres.connections import Async, begin_session, conninfo
 from app.engines.postgres.listing import PROGRESS, page_of
 from app.engines.postgres.rows import (
     COLUMNS,
@@ -96,6 +96,7 @@ class Tables:
         self._pool: AsyncConnectionPool[Async] = AsyncConnectionPool(
             conninfo(url),
             kwargs={"autocommit": True},
+            configure=begin_session,
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_TIMEOUT,

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from app.engines.postgres.connections import conninfo
+from tests.support.postgres import conninfo
 
 SUBMIT = f"SELECT its_version FROM submit({', '.join(['%s'] * 16)})"
 

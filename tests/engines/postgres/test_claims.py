@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.engines.postgres.connections import conninfo
+from tests.support.postgres import conninfo
 
 IDS: Final = count(1)
 SUBMIT: Final = f"SELECT its_version FROM submit({', '.join(['%s'] * 16)})"

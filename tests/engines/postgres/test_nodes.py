@@ -11,7 +11,7 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig, wall_clock
-from app.engines.postgres.connections import connect, conninfo
+from app.engines.postgres.connections import connect
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, finish_values
 from app.jobs.errors import StartUpError
@@ -21,6 +21,7 @@ from app.jobs.runner import Outcome
 from app.scheduler import Status, Step
 from tests.engines.harness import LONG, accepted, ended, idle
 from tests.engines.puppets import Puppets, job_of
+from tests.support.postgres import conninfo
 
 Open: TypeAlias = Callable[..., Any]
 

@@ -14,7 +14,6 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig, wall_clock
-from app.engines.postgres.connections import conninfo
 from app.engines.postgres.housekeeping import CRASHED
 from app.engines.postgres.migrations import migrate
 from app.engines.postgres.tables import _SOON, _TIMEOUT
@@ -25,7 +24,7 @@ from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 from tests.support import postgres
 from tests.support.link import Link
-from tests.support.postgres import Server, url_of
+from tests.support.postgres import Server, conninfo, url_of
 from tests.support.server import Server as HttpServer
 
 CLAIM: Final = "SELECT count(*) FROM claim(%s, 1, %s, %s, '{}', '{}', NULL)"

@@ -8,8 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from app.engines.postgres.connections import conninfo
 from app.keys import KeyFile
+from tests.support.postgres import conninfo
 from tests.support.server import Server
 from tests.support.sse import events_of
 

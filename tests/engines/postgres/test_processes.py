@@ -18,7 +18,6 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
-from app.engines.postgres.connections import conninfo
 from app.jobs.errors import WorkerSilent
 from app.jobs.loading import load_modules
 from app.jobs.models import ErrorType, Job, JobQuery, NewJob
@@ -26,6 +25,7 @@ from app.jobs.registry import TaskRegistry
 from app.jobs.texts import to_json
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended
+from tests.support.postgres import conninfo
 
 ROOT: Final = Path(__file__).parents[3]
 STALL_AFTER: Final = 2.0

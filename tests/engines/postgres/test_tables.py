@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.engines.postgres.connections import connect, conninfo
+from app.engines.postgres.connections import connect
 from app.engines.postgres.rows import Row
 from app.engines.postgres.tables import _TIMEOUT, Tables
 from app.jobs.errors import StoreUnavailable
 from tests.engines.clock import skip
 from tests.engines.postgres.test_claims import CLAIM, SUBMIT
+from tests.support.postgres import conninfo
 
 
 class Slow(Tables):

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from app.engines.postgres import writer as writers
-from app.engines.postgres.connections import conninfo
 from app.engines.postgres.writer import Change, Rows, Writer
 from app.jobs.errors import StoreUnavailable
+from tests.support.postgres import conninfo
 
 SCHEMA: Final = """
 CREATE SEQUENCE tries;
