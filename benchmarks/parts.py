@@ -33,7 +33,9 @@ PARTS: Final = {
     "restart": Part("benchmarks.restart", "a killed server's way back", in_quick=False),
     "soak": Part("benchmarks.soak", "a million jobs in a row", in_quick=False),
     "peers": Part("benchmarks.peers.compare", "submit and fetch, to the queues that people use"),
-    "cluster": Part("benchmarks.cluster", "both engines: latencies, CPU by processes"),
+    "cluster": Part(
+        "benchmarks.cluster", "both engines: latencies, CPU by processes", in_quick=False
+    ),
     "scale": Part("benchmarks.scale", "100,000 running and 1,000,000 finished jobs"),
     "growth": Part("benchmarks.growth", "how the cost of a job grows", in_quick=False),
 }

@@ -28,6 +28,7 @@ router = APIRouter(tags=["jobs"])
         "job-not-running",
         "job-not-found",
         "job-expired",
+        "store-unavailable",
         "worker-silent",
     ),
 )
@@ -55,6 +56,7 @@ async def get_stack(job_id: describe.JobId, request: Request) -> Response:
         "invalid-parameter",
         "job-not-found",
         "job-expired",
+        "store-unavailable",
     ),
 )
 async def get_logs(job_id: describe.JobId, request: Request) -> Response:

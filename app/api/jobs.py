@@ -120,6 +120,7 @@ async def submit_job(request: Request) -> Response:
         },
         "invalid-parameter",
         "invalid-cursor",
+        "store-unavailable",
     ),
     openapi_extra=describe.parameters(
         *REPEATABLE, "created_after", "created_before", "limit", "cursor"
@@ -157,6 +158,7 @@ async def list_jobs(request: Request) -> Response:
         "too-many-waiters",
         "job-not-found",
         "job-expired",
+        "store-unavailable",
     ),
     openapi_extra=describe.parameters("prefer", "if_none_match"),
 )
@@ -198,6 +200,7 @@ async def get_job(job_id: describe.JobId, request: Request) -> Response:
         "job-cancelled",
         "job-not-found",
         "job-expired",
+        "store-unavailable",
     ),
     openapi_extra=describe.parameters("prefer_wait"),
 )

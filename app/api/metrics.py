@@ -24,7 +24,7 @@ _HEADERS: Final = {
     operation_id="get_metrics",
     summary="The figures for Prometheus",
     response_class=Response,
-    responses=describe.metrics(),
+    responses=describe.metrics("store-unavailable"),
 )
 async def get_metrics(request: Request) -> Response:
     """Jobs by task and status, slots, how late the event loop is and how often it was blocked."""

@@ -23,7 +23,9 @@ router = APIRouter(tags=["health"])
     operation_id="get_stats",
     summary="Counts, rates, durations and slots",
     responses=describe.answers(
-        {200: Answer("The figures.", schemas.Stats, ("stats",))}, "invalid-parameter"
+        {200: Answer("The figures.", schemas.Stats, ("stats",))},
+        "invalid-parameter",
+        "store-unavailable",
     ),
 )
 async def get_stats(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The life of jobs as server-sent events: states, not history, and resumable."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -14,9 +14,17 @@ from app.api.filters import REPEATABLE, filters_of
 from app.api.middleware import HEAD
 from app.api.problems import Problem
 from app.api.render import job_json
-from app.api.requests import header, require_known_query, require_room, root_of, state_of
+from app.api.requests import (
+    ApiState,
+    header,
+    require_known_query,
+    require_room,
+    root_of,
+    state_of,
+)
 from app.api.security import Caller, caller_and_job, caller_of
 from app.api.times import rfc3339
+from app.jobs.errors import StoreUnavailable
 from app.jobs.events import EventKind, JobEvent, Watch
 from app.jobs.texts import to_json
 from app.keys import READ
@@ -39,6 +47,7 @@ _HEADERS: Final = {
         "too-many-waiters",
         "job-not-found",
         "job-expired",
+        "store-unavailable",
         ends="The job has ended, and the caller has been told.",
     ),
     openapi_extra=describe.parameters("last_event_id"),
@@ -53,7 +62,7 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
     since = _last_event_id(request)
     if job.done and since is not None and since >= job.version:
         return Response(None, 204, _HEADERS)
-    return _stream(Watch(job_id=job.id, since=since), request, caller)
+    return await _stream(Watch(job_id=job.id, since=since), request, caller)
 
 
 @router.get(
@@ -61,7 +70,7 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
     operation_id="get_events",
     response_class=StreamingResponse,
     summary="The life of all jobs, as server-sent events",
-    responses=describe.streaming("invalid-parameter", "too-many-waiters"),
+    responses=describe.streaming("invalid-parameter", "too-many-waiters", "store-unavailable"),
     openapi_extra=describe.parameters(*REPEATABLE, "last_event_id"),
 )
 async def get_events(request: Request) -> Response:
@@ -69,40 +78,59 @@ async def get_events(request: Request) -> Response:
     caller = caller_of(request, READ)
     require_known_query(request, repeatable=REPEATABLE)
     query = replace(filters_of(request), owner=caller.sees)
-    return _stream(Watch(query=query, since=_last_event_id(request)), request, caller)
+    return await _stream(Watch(query=query, since=_last_event_id(request)), request, caller)
 
 
-def _stream(watch: Watch, request: Request, caller: Caller) -> Response:
+async def _stream(watch: Watch, request: Request, caller: Caller) -> Response:
     state = state_of(request)
     if HEAD in request.scope:
         return Response(None, 200, _HEADERS, "text/event-stream")
     require_room(state.streams, state.limits.max_streams, "streams are open")
-    frames = _frames(state.engine.watch(watch), request, caller)
+    events = state.engine.watch(watch)
+    opening = None
+    if watch.job_id is None:  # it begins with something at once, or the store does not answer
+        with _counted(state):
+            opening = await anext(events)
+    frames = _frames(opening, events, request, caller)
     return _Counted(frames, 200, _HEADERS, "text/event-stream")
+
+
+@contextlib.contextmanager
+def _counted(state: ApiState) -> Iterator[None]:
+    state.streams += 1
+    try:
+        yield
+    finally:
+        state.streams -= 1
 
 
 class _Counted(StreamingResponse):
     """A stream that counts as open from its first byte to its end, however it ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = state_of(Request(scope))
-        state.streams += 1
-        try:
+        with _counted(state_of(Request(scope))):
             await super().__call__(scope, receive, send)
-        finally:
-            state.streams -= 1
 
 
 async def _frames(
-    events: AsyncGenerator[JobEvent, None], request: Request, caller: Caller
+    opening: JobEvent | None,
+    events: AsyncGenerator[JobEvent, None],
+    request: Request,
+    caller: Caller,
 ) -> AsyncIterator[bytes]:
-    """The events as text, for as long as the caller's key holds."""
+    """The events as text, for as long as the caller's key holds and the store answers.
+
+    Who watches comes again then, and is answered with the reason.
+    """
     keys, root = state_of(request).keys, root_of(request)
     async with contextlib.aclosing(events):
-        async for event in events:
-            if not keys.still_allows(caller.key, READ):
-                return
-            yield _frame(event, root)
+        if opening is not None:
+            yield _frame(opening, root)
+        with contextlib.suppress(StoreUnavailable):
+            async for event in events:
+                if not keys.still_allows(caller.key, READ):
+                    return
+                yield _frame(event, root)
 
 
 def _frame(event: JobEvent, root: str) -> bytes:

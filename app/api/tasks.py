@@ -29,7 +29,9 @@ router = APIRouter(tags=["tasks"])
     operation_id="list_tasks",
     summary="Every task",
     responses=describe.answers(
-        {200: Answer("Every task.", schemas.TaskList, ("tasks",))}, "invalid-parameter"
+        {200: Answer("Every task.", schemas.TaskList, ("tasks",))},
+        "invalid-parameter",
+        "store-unavailable",
     ),
 )
 async def list_tasks(request: Request) -> Response:
@@ -46,7 +48,10 @@ async def list_tasks(request: Request) -> Response:
     operation_id="get_task",
     summary="One task",
     responses=describe.answers(
-        {200: Answer("The task.", schemas.Task, ("task",))}, "invalid-parameter", "not-found"
+        {200: Answer("The task.", schemas.Task, ("task",))},
+        "invalid-parameter",
+        "not-found",
+        "store-unavailable",
     ),
 )
 async def get_task(name: str, request: Request) -> Response:

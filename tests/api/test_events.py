@@ -5,6 +5,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.jobs.errors import StoreUnavailable
+from app.jobs.events import EventKind, JobEvent
+from app.jobs.registry import TaskRegistry
+from app.main import build_app
+from app.settings import Settings
+from tests.support.app_server import serving
+from tests.support.engines import BreakingEngine
 from tests.support.gates import open_gate
 from tests.support.server import Server
 from tests.support.sse import events_of
@@ -137,3 +144,17 @@ def test_a_shutdown_ends_streams(start_server: Callable[..., Server]) -> None:
     for reader in readers:
         reader.join()
     assert kinds.count("status") == 1
+
+
+@pytest.mark.parametrize("first", [(), (JobEvent(kind=EventKind.POSITION, version=7),)])
+def test_a_stream_whose_store_does_not_answer(first: tuple[JobEvent, ...]) -> None:
+    """A stream that cannot begin is a problem; one that cannot go on ends, and can be resumed."""
+    engine = BreakingEngine(StoreUnavailable("the database is away"), *first)
+    with serving(build_app(Settings.model_construct(), TaskRegistry(), engine)) as client:
+        for _ in range(3):
+            answer = client.get("/events")
+            if first:
+                assert (answer.status_code, answer.text) == (200, "id: 7\n\n")
+            else:
+                assert answer.status_code == 503
+                assert answer.json()["type"] == "/problems/store-unavailable"

@@ -51,6 +51,15 @@ def test_the_document_with_other_tasks_is_valid(client: httpx.Client) -> None:
     validate(client.get("/openapi.json").json())
 
 
+def test_the_store_may_not_answer() -> None:
+    """Whatever reads or changes jobs says that the store may be unavailable."""
+    parts = {"jobs", "events", "stats", "metrics", "tasks", "backup"}
+    asking = {name: o for name, o in OPERATIONS.items() if name.split("/")[1] in parts}
+    assert len(asking) > 10
+    for operation in asking.values():
+        assert "store-unavailable" in operation["responses"]["503"]["description"]
+
+
 @every_operation
 def test_every_operation_is_named_and_explained(operation: dict[str, Any]) -> None:
     """Each operation has a name of its own making, a summary, a description and a tag."""

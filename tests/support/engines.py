@@ -112,3 +112,16 @@ class EndlessEngine(RefusingEngine):
             self.left.set()
             raise
         return self.job
+
+
+class BreakingEngine(RefusingEngine):
+    """Tells those who watch `first`, then raises `error`."""
+
+    def __init__(self, error: Exception, *first: JobEvent) -> None:
+        super().__init__(error)
+        self._first = first
+
+    async def watch(self, watch: Watch) -> AsyncGenerator[JobEvent, None]:
+        for event in self._first:
+            yield event
+        self._refuse()
