@@ -40,10 +40,10 @@ from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
 from app.keys import BadKeys, Keys
+from app.metrics import metrics_of
 from app.outbound import outbound_policy
 from app.settings import BadSettings, Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
-from app.telemetry import metrics_of
 
 
 class Service(FastAPI):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction, signature
+from time import perf_counter
 from typing import Final
 
 from fastapi import Request
@@ -32,6 +33,7 @@ class _Call:
     """A route's function, and the names of what it asks for."""
 
     endpoint: Callable[..., Awaitable[Response]]
+    route: str
     request: str | None
     part: str | None
 
@@ -45,6 +47,7 @@ class Front:
     def __init__(self, state: ApiState, routes: Sequence[BaseRoute], otherwise: ASGIApp) -> None:
         self._state = state
         self._calls = dict(_calls_of(routes))
+        self._answered = state.traffic.answered
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,6 +57,7 @@ class Front:
         if call is None:
             await self._otherwise(scope, receive, send)
             return
+        begin = perf_counter()
         request = Request(scope, receive, send)
         asked: dict[str, Request | str] = {} if call.part is None else {call.part: part}
         if call.request is not None:
@@ -71,6 +75,7 @@ class Front:
                 await send({"type": WHOLE, "reply": response})
                 return
             await response(scope, receive, send)
+            self._answered(scope["method"], call.route, response.status_code, begin)
         except ClientDisconnect:
             pass  # nobody is left to be answered
 
@@ -122,7 +127,7 @@ def _call_of(context: RouteContext) -> _Call | None:
         for field in needs.path_params
         if field.field_info.annotation is str and not field.field_info.metadata
     }
-    call = _Call(function, needs.request_param_name, shape[1])
+    call = _Call(function, context.path or "", needs.request_param_name, shape[1])
     asked = {name for name in (call.request, call.part) if name is not None}
     is_plain = (
         iscoroutinefunction(function)

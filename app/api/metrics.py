@@ -27,7 +27,8 @@ _HEADERS: Final = {
     responses=describe.metrics("store-unavailable"),
 )
 async def get_metrics(request: Request) -> Response:
-    """Jobs by task and status, slots, how late the event loop is and how often it was blocked."""
+    """Jobs, how long they waited and ran, commits, answers, and how late the event loop is."""
     caller_of(request, ADMIN)
     state = state_of(request)
-    return Response(state.metrics_of(await state.engine.figures()), 200, _HEADERS)
+    body = state.metrics_of(await state.engine.figures(), state.traffic.answers)
+    return Response(body, 200, _HEADERS)

@@ -1,6 +1,7 @@
 """What holds for every answer, whichever route or error it comes from."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, TypeAlias
 
 from fastapi import Request
@@ -9,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.replies import Fields, complete
+from app.api.requests import STATE
 
 HEAD: Final = "awaitd.head"
 """In the scope of a GET that was a HEAD, for those whose body would never end."""
@@ -28,24 +30,33 @@ class EveryAnswer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        begin, status, routed = perf_counter(), 0, _for_routes(scope)
 
         async def send_on(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 if not isinstance(message["headers"], Fields):
                     complete(message["headers"])
             await send(message)
 
         try:
-            await self._app(_for_routes(scope), receive, send_on)
+            await self._app(routed, receive, send_on)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:
-            if started:
+            if status:
                 raise
             await self._on_defect(Request(scope), error)(scope, receive, send_on)
+        finally:
+            _count(scope, routed, status, begin)
+
+
+def _count(scope: Scope, routed: Scope, status: int, begin: float) -> None:
+    """Count the answer, if there was one and the request got as far as the routes."""
+    if status and STATE in scope:
+        route = routed.get("route")
+        scope[STATE].traffic.answered_by_routes(scope["method"], route, status, begin)
 
 
 def _for_routes(scope: Scope) -> Scope:

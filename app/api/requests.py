@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from fastapi import Request
@@ -14,9 +14,11 @@ from starlette.requests import ClientDisconnect
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
 from app.api.rates import Rates
+from app.api.traffic import Traffic
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
 from app.jobs.models import Job
+from app.jobs.observer import Buckets
 from app.jobs.registry import TaskRegistry
 from app.keys import Keys
 
@@ -35,6 +37,9 @@ RETRY_AFTER: Final = 5
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _NO_PREFERENCES: Final = Preferences()
+
+MetricsOf: TypeAlias = Callable[[Figures, Mapping[tuple[str, str, int], Buckets]], bytes]
+"""Writes the figures, and the answers by method, route and status, for Prometheus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class ApiState:
         engine: Engine,
         registry: TaskRegistry,
         keys: Keys,
-        metrics_of: Callable[[Figures], bytes],
+        metrics_of: MetricsOf,
         limits: ApiLimits,
     ) -> None:
         self.engine = engine
@@ -65,6 +70,7 @@ class ApiState:
         self.keys = keys
         self.metrics_of = metrics_of
         self.limits = limits
+        self.traffic = Traffic()
         self.rates = Rates(limits.rate_of_owner)
         self.fingerprint_key = b""
         """What makes fingerprints of submissions no guess; read when the service opens."""

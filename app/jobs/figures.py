@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from app.jobs.models import Millis
+from app.jobs.observer import Commits, Observer
 from app.scheduler import Status
 
 Kind: TypeAlias = tuple[str | None, str, Status]
@@ -58,3 +59,6 @@ class Figures:
     minutes: Sequence[Period]
     quarter_hours: Sequence[Period]
     tasks: Mapping[str, TaskFigures]
+    observer: Observer
+    """Of everybody's jobs."""
+    commits: Commits

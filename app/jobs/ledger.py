@@ -8,6 +8,7 @@ from typing import Final
 from app.jobs.figures import Kind, Period, Quantiles, TaskFigures
 from app.jobs.live import LiveJob
 from app.jobs.models import Job, Millis
+from app.jobs.observer import Observer
 from app.scheduler import Status
 
 MINUTE: Final = 60_000
@@ -113,8 +114,9 @@ class _Period:
 class Ledger:
     """Counts every change of a job's status."""
 
-    def __init__(self, now: Callable[[], Millis]) -> None:
+    def __init__(self, now: Callable[[], Millis], observer: Observer | None = None) -> None:
         self._now = now
+        self._observer = observer
         self.since = now()
         """Since when ends are counted."""
         self._jobs: defaultdict[str, Counter[Status]] = defaultdict(Counter)
@@ -177,7 +179,10 @@ class Ledger:
 
     def _ended(self, task: str, status: Status, started_at: Millis | None) -> None:
         now = self._now()
-        step = None if started_at is None else step_of(now - started_at)
+        ran = None if started_at is None else now - started_at
+        if self._observer is not None:
+            self._observer.ended(task, status, ran)
+        step = None if ran is None else step_of(ran)
         if step is not None and status is Status.COMPLETED:
             self._durations[task].add(step)
         self._minutes.add(status, step, now)
@@ -189,7 +194,9 @@ class Ledgers:
 
     def __init__(self, now: Callable[[], Millis]) -> None:
         self._now = now
-        self._all = Ledger(now)
+        self.observer = Observer()
+        """Sees everybody's jobs."""
+        self._all = Ledger(now, self.observer)
         self._own: dict[str, Ledger] = {}
         self.since = self._all.since
         """Since when ends are counted."""
@@ -236,8 +243,10 @@ class Ledgers:
     ) -> None:
         """A job has a new status: `before` is None for a new one.
 
-        `started_at` is that of the attempt with which it ended, if there was one.
+        `started_at` is that of its attempt, if it starts one or has ended with one.
         """
+        if started_at is not None and before is not Status.RUNNING:
+            self.observer.started(job.task, started_at - job.run_at)
         self._all.moved(job.task, before, after, started_at)
         if job.owner is not None:
             self.of(job.owner).moved(job.task, before, after, started_at)

@@ -12,6 +12,7 @@ import apsw
 from app.engines.embedded.changes import Cancelled, Fail, Finish, Insert, RequestCancel, Start
 from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
 from app.jobs.errors import StoreUnavailable
+from app.jobs.observer import Commits
 from app.scheduler import Status, Step
 from tests.simulation.history import Committed, Told, What
 from tests.simulation.loop import TICK
@@ -50,6 +51,10 @@ class SimulatedWriter:
         """The changes of the transaction that is being made."""
         self.unanswered: list[Spied] = []
         """The changes that are committed, and that the engine does not know of yet."""
+
+    @property
+    def commits(self) -> Commits:
+        return self._commit.commits
 
     @property
     def error(self) -> str | None:

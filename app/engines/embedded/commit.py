@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 import apsw
 
 from app.jobs.errors import StoreUnavailable
+from app.jobs.observer import Commits
 from app.jobs.record import record
 
 T = TypeVar("T")
@@ -116,6 +117,7 @@ class GroupCommit:
         self._pause = RETRY_FIRST
         self._told = False
         self._quiet_until = 0.0
+        self.commits = Commits()
         self.error: str | None = None
         """Why the last commit failed; None while all is well."""
 
@@ -166,6 +168,7 @@ class GroupCommit:
     def commit(self) -> None:
         """Make durable what has begun, and answer those who wait for it."""
         assert self._db is not None, "nothing has begun"
+        begin = time.monotonic()
         try:
             self._db.execute("COMMIT")
         except Exception as error:
@@ -173,6 +176,7 @@ class GroupCommit:
             self._uncertain = self._begun
             self._let_go()
             return
+        self.commits.add(time.monotonic() - begin, len(self._begun))
         if self.error is not None:
             self.error = None
             self._pause = RETRY_FIRST

@@ -200,7 +200,7 @@ class Dispatcher:
             self._slot_free(live)
             return
         live.start_by = None
-        self._ledger.moved(live, Status.PENDING, Status.RUNNING)
+        self._ledger.moved(live, Status.PENDING, Status.RUNNING, job.started_at)
         self._feed.changed(live.id)
         self._begin(live, job)
 

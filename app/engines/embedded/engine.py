@@ -183,6 +183,8 @@ class EmbeddedEngine:
             minutes=ledger.minutes(),
             quarter_hours=ledger.quarter_hours(),
             tasks=ledger.tasks(),
+            observer=self._ledger.observer,
+            commits=self._journal.commits,
         )
 
     def expected(self, job: Job) -> float | None:

@@ -37,6 +37,7 @@ from app.engines.embedded.writer import LARGE, JournalWriter, MakeWriter, Writer
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.figures import Kind
 from app.jobs.models import Job, JobError, Millis
+from app.jobs.observer import Commits
 from app.scheduler import Status
 
 FILE: Final = "journal.sqlite3"
@@ -125,6 +126,11 @@ class Journal:
         if self._answers is None:
             raise StoreUnavailable("the journal is closed")
         return self._answers
+
+    @property
+    def commits(self) -> Commits:
+        """What has been committed since it was opened."""
+        return Commits() if self._writer is None else self._writer.commits
 
     @property
     def error(self) -> str | None:

@@ -107,7 +107,7 @@ class Submissions:
     ) -> None:
         self._arrived(job, admission.new)
         resolve(done, job if job.secrets is None else replace(job, secrets=None))
-        self._ledger.moved(job, None, job.status)
+        self._ledger.moved(job, None, job.status, job.started_at)
         self._dispatcher.add(job, admission.arguments)
 
     def _refused(

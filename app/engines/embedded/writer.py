@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
+from app.jobs.observer import Commits
 
 MAX_BATCH: Final = 250
 """Changes in one transaction: small ones hold up the event loop for a few milliseconds only."""
@@ -35,6 +36,10 @@ SLOW: Final = 5.0
 
 class JournalWriter(Protocol):
     """What commits the changes that are put, in their order, while the event loop goes on."""
+
+    @property
+    def commits(self) -> Commits:
+        """What has been committed."""
 
     @property
     def error(self) -> str | None:
@@ -77,6 +82,11 @@ class Writer:
         self._ended: Call = lambda: None
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="awaitd-journal", daemon=True)
+
+    @property
+    def commits(self) -> Commits:
+        """What has been committed."""
+        return self._commit.commits
 
     @property
     def error(self) -> str | None:

@@ -218,6 +218,8 @@ class PostgresEngine:
             minutes=ledger.minutes(),
             quarter_hours=ledger.quarter_hours(),
             tasks=ledger.tasks(),
+            observer=self._view.ledger.observer,
+            commits=self._worker.writer.commits,
         )
 
     def expected(self, job: Job) -> float | None:

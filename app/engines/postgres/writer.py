@@ -8,6 +8,7 @@ made again, but for claims: a second time it finds what the first one did.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from app.engines.postgres.migrations import first_line
 from app.engines.postgres.rows import Row
 from app.engines.postgres.tables import unavailable
 from app.jobs.errors import StoreUnavailable
+from app.jobs.observer import Commits
 from app.jobs.record import record
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Writer:
         self._waiting: set[asyncio.Future[Any]] = set()
         self.is_away: Callable[[], bool] = lambda: self.error is not None
         """Whether it is known that the database does not answer."""
+        self.commits = Commits()
         self.error: str | None = None
         """Why the last transaction failed; None while all is well."""
 
@@ -174,11 +177,13 @@ class Writer:
                 self._cannot_be_made(change, error)
 
     async def _try(self, batch: Sequence[Change]) -> Exception | None:
+        begin = time.monotonic()
         try:
             async with asyncio.timeout(_STUCK):
                 given = await self._commit(batch)
         except (psycopg.Error, OSError) as error:
             return error
+        self.commits.add(time.monotonic() - begin, len(batch))
         self._made(batch, given)
         return None
 

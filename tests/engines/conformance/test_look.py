@@ -137,6 +137,28 @@ async def test_counts(open_engine: Callable[..., Engine], puppets: Puppets) -> N
         assert figures.tasks["hold"].durations is not None
 
 
+async def test_what_is_observed(engine: Engine) -> None:
+    """Ends, waits and durations are counted by task, and the commits that made them durable."""
+    jobs = [await ended(engine, await accepted(engine, job_of("echo", delay=d))) for d in (0, 0.3)]
+    await ended(engine, await accepted(engine, job_of("number", params={"value": "no"})))
+    cancelled = await accepted(engine, job_of("echo", delay=60))
+    await engine.cancel(cancelled.id)
+    await slots_free(engine)
+    figures = await engine.figures()
+    assert figures.observer.ends == {
+        "echo": {Status.COMPLETED: 2, Status.CANCELLED: 1},
+        "number": {Status.FAILED: 1},
+    }
+    waits, durations = figures.observer.waits, figures.observer.durations
+    assert (sum(waits["echo"].counts), sum(durations["echo"].counts)) == (2, 2)
+    assert (sum(waits["number"].counts), sum(durations["number"].counts)) == (1, 1)
+    waited = sum((job.started_at or 0) - job.run_at for job in jobs)
+    assert waits["echo"].sum == pytest.approx(waited / 1000)
+    commits = figures.commits
+    assert sum(commits.seconds.counts) == sum(commits.changes.counts) > 0
+    assert commits.changes.sum >= 7  # four insertions, a cancel, two ends and maybe starts
+
+
 async def test_expected_end(engine: Engine) -> None:
     """When a job should end is known from its like."""
     job = await accepted(engine, job_of("echo", delay=60))

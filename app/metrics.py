@@ -1,0 +1,113 @@
+"""The figures as metrics of Prometheus."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Final, TypeAlias
+
+from prometheus_client import Metric, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from app.jobs.figures import Figures
+from app.jobs.observer import Buckets
+from app.scheduler import Status
+
+Answers: TypeAlias = Mapping[tuple[str, str, int], Buckets]
+"""The seconds that answers took, by method, route template and status."""
+
+_TASK: Final = ("task",)
+
+
+def metrics_of(figures: Figures, answers: Answers) -> bytes:
+    """The figures in the text format of Prometheus."""
+    return generate_latest(_Metrics(figures, answers))
+
+
+class _Metrics(Collector):
+    """Made for one answer, so that nothing is counted twice and nothing is shared."""
+
+    def __init__(self, figures: Figures, answers: Answers) -> None:
+        self._figures = figures
+        self._answers = answers
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _jobs(self._figures)
+        yield from _slots(self._figures)
+        yield from _loop(self._figures)
+        yield from _commits(self._figures)
+        yield _histogram(
+            "awaitd_http_request_duration_seconds",
+            "Until an HTTP request was answered in full, waits and streams included.",
+            ("method", "route", "status"),
+            [((method, path, str(code)), b) for (method, path, code), b in self._answers.items()],
+        )
+
+
+def _jobs(figures: Figures) -> Iterator[Metric]:
+    observer = figures.observer
+    jobs = GaugeMetricFamily("awaitd_jobs", "Jobs in the store.", labels=("task", "status"))
+    for task, known in figures.tasks.items():
+        for status, count in known.jobs.items():
+            jobs.add_metric((task, status), count)
+    yield jobs
+    text = "Jobs that have ended, by outcome."
+    ended = CounterMetricFamily("awaitd_jobs_ended", text, labels=("task", "status"))
+    for task, ends in observer.ends.items():
+        for status, count in ends.items():
+            ended.add_metric((task, status), count)
+    yield ended
+    text = "How long the attempts ran that jobs ended with."
+    durations = _by_task(observer.durations)
+    yield _histogram("awaitd_job_duration_seconds", text, _TASK, durations)
+    text = "How long attempts waited from when they might start to when they did."
+    yield _histogram("awaitd_job_wait_seconds", text, _TASK, _by_task(observer.waits))
+
+
+def _slots(figures: Figures) -> Iterator[Metric]:
+    yield GaugeMetricFamily("awaitd_pending", "Jobs that wait.", figures.jobs[Status.PENDING])
+    yield GaugeMetricFamily("awaitd_running", "Jobs that run.", figures.slots_taken)
+    yield GaugeMetricFamily("awaitd_slots", "Jobs that may run at once.", figures.slots)
+    yield GaugeMetricFamily("awaitd_workers", "Processes that run jobs.", figures.workers)
+    if (oldest := figures.oldest_pending) is not None:
+        text = "When the pending job that was submitted first was."
+        yield GaugeMetricFamily("awaitd_oldest_pending_timestamp_seconds", text, oldest / 1000)
+
+
+def _loop(figures: Figures) -> Iterator[Metric]:
+    text = "What the event loop was last late by."
+    yield GaugeMetricFamily("awaitd_loop_lag_seconds", text, figures.loop_lag)
+    text = "How often the event loop was blocked for a second or more."
+    yield CounterMetricFamily("awaitd_loop_blocked", text, figures.loop_blocked)
+    text = "For how long the event loop was blocked, in all."
+    yield CounterMetricFamily("awaitd_loop_blocked_seconds", text, figures.loop_blocked_seconds)
+
+
+def _commits(figures: Figures) -> Iterator[Metric]:
+    """Of the journal or the database, by this process."""
+    text = "How long commits of this process took until they were durable."
+    seconds = figures.commits.seconds
+    yield _histogram("awaitd_commit_duration_seconds", text, (), [((), seconds)])
+    text = "How many changes commits of this process held."
+    yield _histogram("awaitd_commit_changes", text, (), [((), figures.commits.changes)])
+
+
+def _by_task(buckets: Mapping[str, Buckets]) -> Iterator[tuple[tuple[str], Buckets]]:
+    return (((task,), of_task) for task, of_task in buckets.items())
+
+
+def _histogram(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    buckets: Iterable[tuple[tuple[str, ...], Buckets]],
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, of_values in buckets:
+        bounds = [*(f"{bound:g}" for bound in of_values.bounds), "+Inf"]
+        counts = accumulate(of_values.counts)
+        family.add_metric(values, list(zip(bounds, counts, strict=True)), of_values.sum)
+    return family
