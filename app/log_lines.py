@@ -1,20 +1,30 @@
 """How the log is written, so that nobody can forge it: what is logged may come from anybody."""
 
 import logging
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+from structlog.processors import JSONRenderer
+from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
 from app.jobs.texts import traceback_of
+from app.log_context import bound
 from app.visible import visible
 
 _ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )
 
+_LOG: Final = logging.getLogger(__name__)
+"""Of nobody: structlog wants one."""
+
 _INDENT: Final = "    "
 _MAX_EXCEPTION: Final = 50_000
 _DETAILS: Final = "\n%s"
 """How the message of a record ends that has details of several lines: a stack, a traceback."""
+
+_OF_NO_INTEREST: Final = ("_record", "color_message", "message", "asctime", "taskName")
 
 _SILENT: Final = ("/livez", "/readyz")
 
@@ -32,11 +42,13 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The record's line."""
-        if not self._exception_text and record.name == "asyncio":
-            # Its further lines are objects as Python shows them, an exception's text included.
-            record.message = record.message.partition("\n")[0]
-        details = _details_of(record)
+        record.message, details = _message_of(record, self._exception_text)
         line = visible(super().formatMessage(record))
+        fields = _fields_of(record)
+        if "job_id" in fields and str(fields["job_id"]) in line:
+            del fields["job_id"]
+            fields.pop("task", None)
+        line += visible("".join(f" {name}={value}" for name, value in fields.items()))
         return line if details is None else f"{line}\n{_indented(details)}"
 
     def formatException(self, ei: _ExcInfo) -> str:
@@ -50,6 +62,37 @@ class LineFormatter(logging.Formatter):
         return _indented(super().formatStack(stack_info))
 
 
+class JsonFormatter(ProcessorFormatter):
+    """One JSON object for each record, in ASCII: nothing in it can look like another one.
+
+    Without `exception_text` an exception is its type and its frames.
+    """
+
+    def __init__(self, *, exception_text: bool = True) -> None:
+        self._exception_text = exception_text
+        super().__init__(processors=[self.remove_processors_meta, JSONRenderer(default=str)])
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        event, details = _message_of(record, self._exception_text)
+        if record.exc_info and record.exc_info[1] is not None:
+            details = traceback_of(record.exc_info[1], messages=self._exception_text)
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": event,
+            **_fields_of(record),
+            **_access_of(record),
+        }
+        if details is not None:
+            entry["exception"] = _cut(details)
+        if record.stack_info:
+            entry["stack"] = _cut(record.stack_info)
+        made = {"msg": entry, "_logger": None, "_name": record.levelname.lower()}
+        return super().format(logging.makeLogRecord(made))
+
+
 def without_query(record: logging.LogRecord) -> bool:
     """A filter of uvicorn's access log: no query string, and nothing of health checks."""
     if isinstance(record.args, tuple) and len(record.args) == 5:
@@ -60,17 +103,40 @@ def without_query(record: logging.LogRecord) -> bool:
     return True
 
 
-def _details_of(record: logging.LogRecord) -> str | None:
-    """Take from a record's message what belongs below its line, if it has such details."""
+def _message_of(record: logging.LogRecord, exception_text: bool) -> tuple[str, str | None]:
+    """A record's message, and apart from it what belongs below its line, if it has such details."""
+    message = record.getMessage()
+    if not exception_text and record.name == "asyncio":
+        # Its further lines are objects as Python shows them, an exception's text included.
+        message = message.partition("\n")[0]
     if not (isinstance(record.args, tuple) and str(record.msg).endswith(_DETAILS)):
-        return None
+        return message, None
     details = str(record.args[-1])
-    record.message = record.message[: -len(details) - 1]
-    return details
+    return message[: -len(details) - 1], details
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What the line is bound to, and what whoever wrote it has added as `extra`."""
+    fields = dict(ExtraAdder()(_LOG, "", {"_record": record}))
+    for name in _OF_NO_INTEREST:
+        fields.pop(name, None)
+    return {**bound(), **fields}
+
+
+def _access_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The parts of a line of uvicorn's access log."""
+    if record.name != "uvicorn.access" or not isinstance(record.args, tuple):
+        return {}
+    client, method, path, _, status = record.args
+    return {"client": client, "method": method, "path": path, "status": status}
 
 
 def _indented(text: str) -> str:
+    return "\n".join(_INDENT + visible(line) for line in _cut(text).split("\n"))
+
+
+def _cut(text: str) -> str:
     if len(text) > _MAX_EXCEPTION:
         half = _MAX_EXCEPTION // 2
         text = f"{text[:half]}\n…\n{text[-half:]}"
-    return "\n".join(_INDENT + visible(line) for line in text.split("\n"))
+    return text

@@ -82,7 +82,7 @@ def serve_app(app: FastAPI, settings: Settings, store: str) -> None:
 
     `store` says where the jobs are kept.
     """
-    configure_logging(exception_text=settings.exception_text)
+    configure_logging(settings)
     keys = app.state.api.keys
     keys.open()
     settings.require_safe_address(keys.in_use)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     """Private hosts, addresses or networks that tasks may reach, separated by commas."""
     access_log: bool = False
     """A log line for each request."""
+    log_format: Literal["console", "json"] = "console"
+    """How log lines look: for people, or a JSON object each."""
     exception_text: bool = True
     """Show what exceptions say; without it, callers and the log get their types alone."""
     insecure: bool = False

@@ -3,27 +3,39 @@
 import logging
 import logging.config
 
-from app.log_lines import LineFormatter, without_query
+import structlog
+
+from app.log_lines import JsonFormatter, LineFormatter, without_query
+from app.settings import Settings
 
 
-def configure_logging(*, exception_text: bool = True) -> None:
+def configure_logging(settings: Settings) -> None:
     """Log to standard error, one line for each event, uvicorn's included.
 
-    Without `exception_text` what exceptions say stays out of it.
+    What tasks write with structlog goes the same way, unless they have set it up themselves.
     """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
             "filters": {"without_query": {"()": lambda: without_query}},
             "formatters": {
-                "line": {
+                "console": {
                     "()": LineFormatter,
                     "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-                    "exception_text": exception_text,
-                }
+                    "exception_text": settings.exception_text,
+                },
+                "json": {"()": JsonFormatter, "exception_text": settings.exception_text},
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "handlers": {
+                "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format}
+            },
             "root": {"level": "INFO", "handlers": ["stderr"]},
             "loggers": {
                 "httpx": {"level": "WARNING"},

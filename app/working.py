@@ -15,7 +15,7 @@ from app.telemetry import configure_logging
 
 def run_worker(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises `StartUpError` or `BadSettings`."""
-    configure_logging(exception_text=settings.exception_text)
+    configure_logging(settings)
     registry = build_registry(settings)
     engine = build_engine(settings, registry, works=True, serves=False)
     names = ", ".join(task.name for task in registry) or "none"

@@ -21,6 +21,7 @@ FLOORS: Final = {
     "app/client/": 1,
     "app/jobs/": 1,
     "app/keys.py": 1,
+    "app/log_context.py": 1,
     "app/outbound.py": 1,
     "app/api/": 2,
     "app/engines/": 2,
@@ -51,6 +52,7 @@ LIBRARIES: Final = {
     "app/client/": "httpx stamina",
     "app/jobs/": "pydantic pydantic_core",
     "app/keys.py": "",
+    "app/log_context.py": "",
     "app/outbound.py": "httpcore httpx",
 }
 """What the two lowest floors may import beside the standard library."""
@@ -66,6 +68,7 @@ ONLY_IN: Final = {
     "psycopg_pool": "app/engines/postgres/",
     "rich": "app/cli/",
     "stamina": "app/cli/ app/client/transport.py",
+    "structlog": "app/log_lines.py app/telemetry.py",
     "tests": "tests/",
     "typer": "app/cli/",
     "uvicorn": "app/cycle.py app/protocol.py app/serving.py",

@@ -1,13 +1,17 @@
 import asyncio
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.log_lines import LineFormatter, without_query
+from app.log_context import bound
+from app.log_lines import JsonFormatter, LineFormatter, without_query
+from app.scheduler import BackgroundTaskScheduler
 from app.visible import visible
 from tests.support.raw import exchange
 from tests.support.server import Server
@@ -238,3 +242,130 @@ def test_a_tasks_exception_cannot_forge_the_log(
     assert "RuntimeError" in server.log
     assert "KeyError" in server.log
     assert not [line for line in server.log.splitlines() if line.startswith("2026-01-01")]
+
+
+def entry(record: logging.LogRecord, *, exception_text: bool = True) -> dict[str, Any]:
+    """The one line of JSON that a record is."""
+    line = JsonFormatter(exception_text=exception_text).format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    found = json.loads(line)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_a_record_is_one_object(character: str) -> None:
+    """Whatever a record holds, its line is one object, and what was said can be read from it."""
+    found = entry(record("by %s", f"me{character}forged"))
+    assert found.pop("time").endswith("+00:00")
+    event = f"by me{character}forged"
+    assert found == {"level": "error", "logger": "app.some", "event": event}
+
+
+@pytest.mark.parametrize("make", [lambda: raised(Sly()), chained])
+@pytest.mark.parametrize("told", [True, False])
+def test_an_exception_in_an_object(make: Callable[[], BaseException], told: bool) -> None:
+    """Its traceback is a member; without its text, there are types and frames alone."""
+    error = make()
+    found = entry(record("failed", error=error), exception_text=told)
+    assert found["event"] == "failed"
+    assert type(error).__name__ in found["exception"]
+    assert (SECRET in json.dumps(found)) == told
+
+
+def test_details_in_an_object() -> None:
+    """What belongs below a line is a member of its own, and so is a stack."""
+    with_details = record("job %s raised\n%s", "1", "Traceback\n  line")
+    with_details.stack_info = "Stack"
+    found = entry(with_details)
+    assert (found["event"], found["exception"], found["stack"]) == (
+        "job 1 raised",
+        "Traceback\n  line",
+        "Stack",
+    )
+
+
+TALKATIVE = '''
+import asyncio
+import logging
+import structlog
+from app.jobs import task
+
+@task()
+async def talk() -> None:
+    """Writes to the log in every way."""
+    log = logging.getLogger("talkative")
+    log.warning("itself", extra={"colour": "red"})
+    structlog.get_logger("talkative").warning("by structlog", colour="blue")
+    async def sub() -> None:
+        log.warning("a subtask")
+    await asyncio.create_task(sub())
+    await asyncio.to_thread(log.warning, "a thread")
+
+@task()
+async def fail() -> None:
+    """Fails."""
+    raise RuntimeError("oh")
+'''
+
+
+def test_lines_of_a_server_as_objects(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    """Each line is an object, bound to the job or the request that it is about; no health check."""
+    file = tmp_path / "talkative.py"
+    file.write_text(TALKATIVE)
+    settings = {"AWAITD_LOG_FORMAT": "json", "AWAITD_ACCESS_LOG": "true"}
+    server = start_server(AWAITD_TASKS=str(file), **settings)
+    wait = {"Prefer": "wait=10"}
+    jobs = {name: server.submit(name, headers=wait)["id"] for name in ("talk", "fail")}
+    server.client.get("/jobs?label=a:b", headers={"X-Request-ID": "from-a-proxy"})
+    server.client.get("/tasks", headers={"X-Request-ID": "no good"})
+    server.client.get("/livez")
+    server.terminate()
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    told = [line for line in lines if line["logger"] == "talkative"]
+    events = ["itself", "by structlog", "a subtask", "a thread"]
+    assert [line["event"] for line in told] == events
+    assert {(line["job_id"], line["task"]) for line in told} == {(jobs["talk"], "talk")}
+    assert [line.get("colour") for line in told] == ["red", "blue", None, None]
+    assert not [line for line in told if "request_id" in line]
+    [failed] = [line for line in lines if "raised" in line["event"]]
+    assert (failed["job_id"], failed["task"]) == (jobs["fail"], "fail")
+    assert "RuntimeError: oh" in failed["exception"]
+    of_path = {line["path"]: line for line in lines if line["logger"] == "uvicorn.access"}
+    assert set(of_path) == {"/jobs", "/tasks"}
+    assert of_path["/jobs"]["request_id"] == "from-a-proxy"
+    assert (of_path["/jobs"]["method"], of_path["/jobs"]["status"]) == ("GET", 200)
+    assert re.fullmatch("[0-9a-f]{16}", of_path["/tasks"]["request_id"])
+    assert "Started server process" in json.dumps(lines)
+
+
+def test_lines_of_the_console_name_job_and_request(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """At their end, and once."""
+    file = tmp_path / "talkative.py"
+    file.write_text(TALKATIVE)
+    server = start_server(AWAITD_TASKS=str(file), AWAITD_ACCESS_LOG="true")
+    job = server.submit("talk", headers={"Prefer": "wait=10", "X-Request-ID": "mine"})["id"]
+    failed = server.submit("fail", headers={"Prefer": "wait=10"})["id"]
+    server.terminate()
+    assert f"talkative: itself job_id={job} task=talk colour=red\n" in server.log
+    assert '"POST /jobs HTTP/1.1" 200 request_id=mine\n' in server.log
+    assert server.log.count(failed) == 1
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_the_code_of_a_job_knows_which_it_is(shares: bool) -> None:
+    """However the scheduler runs it, and nobody else is taken for it."""
+
+    async def run() -> list[dict[str, str] | None]:
+        async with BackgroundTaskScheduler(shares=shares) as scheduler:
+            tasks = [scheduler.create_task(look, name=f"look {i}") for i in range(3)]
+            return [await task for task in tasks] + [bound()]
+
+    async def look() -> dict[str, str]:
+        return bound()
+
+    jobs = [{"job_id": str(i), "task": "look"} for i in range(3)]
+    assert asyncio.run(run()) == [*jobs, {}]

@@ -28,6 +28,7 @@ from app.jobs.errors import (
     VersionMismatch,
     WorkerSilent,
 )
+from app.log_context import request_id
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 def _on_defect(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    problem = Problem("internal-error", "the server could not answer; its log says why")
+    headers = {"X-Request-ID": request_id(request.scope)}
+    detail = "the server could not answer; its log says why"
+    problem = Problem("internal-error", detail, headers=headers)
     return problem_response(problem, request)
 
 

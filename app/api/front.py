@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.errors import answer_to
 from app.api.replies import WHOLE, Reply, complete
 from app.api.requests import STATE, ApiState
+from app.log_context import request_here
 
 _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
 """The paths that are looked up: one part, and maybe one that varies, and maybe more."""
@@ -53,6 +54,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         scope[STATE] = self._state
+        request_here.set(scope)
         call, part = self._find(scope)
         if call is None:
             await self._otherwise(scope, receive, send)

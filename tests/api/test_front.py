@@ -112,7 +112,10 @@ scopes = st.builds(
         "raw_path": (root[0] + path).encode(),
         "root_path": root[1],
         "query_string": query,
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields],
+        "headers": [
+            *((name.encode(), value.encode("latin-1")) for name, value in fields),
+            (b"x-request-id", b"one"),
+        ],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     },
@@ -261,7 +264,7 @@ def scope_of(method: str, path: str, headers: Iterable[tuple[bytes, bytes]] = ()
         "path": path,
         "root_path": "",
         "query_string": b"",
-        "headers": list(headers),
+        "headers": [*headers, (b"x-request-id", b"one")],
     }
 
 

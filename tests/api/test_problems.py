@@ -170,8 +170,9 @@ def test_a_defect_is_500_without_a_traceback(
     """A defect is `internal-error`: the client learns nothing of it, the log has all."""
     engine, client = refusing
     engine.error = error
-    answer = client.get("/jobs")
+    answer = client.get("/jobs", headers={"X-Request-ID": "asked"})
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert answer.headers["x-request-id"] == "asked"
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
