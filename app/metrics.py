@@ -16,8 +16,8 @@ from app.jobs.figures import Figures
 from app.jobs.observer import Buckets
 from app.scheduler import Status
 
-Answers: TypeAlias = Mapping[tuple[str, str, int], Buckets]
-"""The seconds that answers took, by method, route template and status."""
+Answers: TypeAlias = Mapping[tuple[str, str], Mapping[int, Buckets]]
+"""The seconds that answers took, by method and route template, then by status."""
 
 _TASK: Final = ("task",)
 
@@ -43,7 +43,11 @@ class _Metrics(Collector):
             "awaitd_http_request_duration_seconds",
             "Until an HTTP request was answered in full, waits and streams included.",
             ("method", "route", "status"),
-            [((method, path, str(code)), b) for (method, path, code), b in self._answers.items()],
+            (
+                ((*of, str(status)), seconds)
+                for of, by_status in self._answers.items()
+                for status, seconds in by_status.items()
+            ),
         )
 
 

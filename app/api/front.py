@@ -8,7 +8,7 @@ declarations; they are answered alike by either way, and whatever is not known h
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction, signature
 from time import perf_counter
 from typing import Final
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.errors import answer_to
 from app.api.replies import WHOLE, Reply, complete
 from app.api.requests import STATE, ApiState
+from app.api.traffic import ByStatus, Traffic, by_status
 from app.log_context import request_here
 
 _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
@@ -34,9 +35,9 @@ class _Call:
     """A route's function, and the names of what it asks for."""
 
     endpoint: Callable[..., Awaitable[Response]]
-    route: str
     request: str | None
     part: str | None
+    answered: ByStatus = field(default_factory=by_status)
 
 
 class Front:
@@ -47,8 +48,7 @@ class Front:
 
     def __init__(self, state: ApiState, routes: Sequence[BaseRoute], otherwise: ASGIApp) -> None:
         self._state = state
-        self._calls = dict(_calls_of(routes))
-        self._answered = state.traffic.answered
+        self._calls = dict(_calls_of(routes, state.traffic))
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +77,7 @@ class Front:
                 await send({"type": WHOLE, "reply": response})
                 return
             await response(scope, receive, send)
-            self._answered(scope["method"], call.route, response.status_code, begin)
+            call.answered[response.status_code].add(perf_counter() - begin)
         except ClientDisconnect:
             pass  # nobody is left to be answered
 
@@ -96,7 +96,9 @@ class Front:
         return self._calls.get((scope["method"], "/".join(parts))), part
 
 
-def _calls_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], _Call]]:
+def _calls_of(
+    routes: Sequence[BaseRoute], traffic: Traffic
+) -> Iterator[tuple[tuple[str, str], _Call]]:
     """The calls by method and path, with `{}` in the place of the part that varies.
 
     Where a first part of paths leads to any route that has to be left to FastAPI, all are: which of
@@ -108,7 +110,8 @@ def _calls_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], _C
         if call is not None and not left & {_first_part(context), ""}:
             path = (context.path or "").replace(f"{{{call.part}}}", "{}")
             for method in (context.methods or set()) - {"HEAD"}:
-                yield (method, path), call
+                answered = traffic.answers[method, context.path or ""]
+                yield (method, path), replace(call, answered=answered)
 
 
 def _first_part(context: RouteContext) -> str:
@@ -129,7 +132,7 @@ def _call_of(context: RouteContext) -> _Call | None:
         for field in needs.path_params
         if field.field_info.annotation is str and not field.field_info.metadata
     }
-    call = _Call(function, context.path or "", needs.request_param_name, shape[1])
+    call = _Call(function, needs.request_param_name, shape[1])
     asked = {name for name in (call.request, call.part) if name is not None}
     is_plain = (
         iscoroutinefunction(function)

@@ -55,8 +55,7 @@ class EveryAnswer:
 def _count(scope: Scope, routed: Scope, status: int, begin: float) -> None:
     """Count the answer, if there was one and the request got as far as the routes."""
     if status and STATE in scope:
-        route = routed.get("route")
-        scope[STATE].traffic.answered_by_routes(scope["method"], route, status, begin)
+        scope[STATE].traffic.answered(scope["method"], routed.get("route"), status, begin)
 
 
 def _for_routes(scope: Scope) -> Scope:

@@ -14,11 +14,10 @@ from starlette.requests import ClientDisconnect
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
 from app.api.rates import Rates
-from app.api.traffic import Traffic
+from app.api.traffic import ByStatus, Traffic
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
 from app.jobs.models import Job
-from app.jobs.observer import Buckets
 from app.jobs.registry import TaskRegistry
 from app.keys import Keys
 
@@ -38,8 +37,8 @@ _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _NO_PREFERENCES: Final = Preferences()
 
-MetricsOf: TypeAlias = Callable[[Figures, Mapping[tuple[str, str, int], Buckets]], bytes]
-"""Writes the figures, and the answers by method, route and status, for Prometheus."""
+MetricsOf: TypeAlias = Callable[[Figures, Mapping[tuple[str, str], ByStatus]], bytes]
+"""Writes the figures, and the answers by method and route, for Prometheus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

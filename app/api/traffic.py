@@ -3,9 +3,12 @@
 from collections import defaultdict
 from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.jobs.observer import OF_ANSWERS, Buckets
+
+ByStatus: TypeAlias = defaultdict[int, Buckets]
+"""Seconds until answers were complete, by their status."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER: Final = "other"
@@ -16,15 +19,18 @@ class Traffic:
     """Counts answers by method, route template and status."""
 
     def __init__(self) -> None:
-        self.answers: defaultdict[tuple[str, str, int], Buckets] = defaultdict(
-            partial(Buckets, OF_ANSWERS)
-        )
+        self.answers: defaultdict[tuple[str, str], ByStatus] = defaultdict(by_status)
 
-    def answered(self, method: str, route: str, status: int, begin: float) -> None:
-        """Count one answer, to a request that came at `begin` by `perf_counter`."""
-        self.answers[method, route, status].add(perf_counter() - begin)
+    def answered(self, method: str, route: object, status: int, begin: float) -> None:
+        """Count one answer to a request that came at `begin` by `perf_counter`.
 
-    def answered_by_routes(self, method: str, route: object, status: int, begin: float) -> None:
-        """Count one to a request of any method, for which there may be a route."""
+        It may be of any method, and there may be no route for it.
+        """
         path = getattr(route, "path", _OTHER)
-        self.answered(method if method in _METHODS else _OTHER, path, status, begin)
+        answers = self.answers[method if method in _METHODS else _OTHER, path]
+        answers[status].add(perf_counter() - begin)
+
+
+def by_status() -> ByStatus:
+    """None yet."""
+    return defaultdict(partial(Buckets, OF_ANSWERS))
