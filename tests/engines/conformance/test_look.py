@@ -10,7 +10,7 @@ from app.jobs.errors import InvalidParams, JobNotFound, UnknownTask
 from app.jobs.ids import first_at
 from app.jobs.models import JobQuery
 from app.scheduler import Status
-from tests.engines.harness import LONG, accepted, ended
+from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
 
@@ -157,6 +157,15 @@ async def test_what_is_observed(engine: Engine) -> None:
     commits = figures.commits
     assert sum(commits.seconds.counts) == sum(commits.changes.counts) > 0
     assert commits.changes.sum >= 7  # four insertions, a cancel, two ends and maybe starts
+
+
+async def test_what_was_observed_stays(open_engine: Callable[..., Engine]) -> None:
+    """A job that is removed after its retention has ended all the same: no count goes back."""
+    async with open_engine(retention=0.01) as engine:
+        await removed(engine, await ended(engine, await accepted(engine, job_of("echo"))))
+        observer = (await engine.figures()).observer
+    assert observer.ends == {"echo": {Status.COMPLETED: 1}}
+    assert sum(observer.waits["echo"].counts) == sum(observer.durations["echo"].counts) == 1
 
 
 async def test_expected_end(engine: Engine) -> None:
