@@ -18,7 +18,7 @@ COPY app ./app
 RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir=/wheels . \
     && python -m venv --without-pip /opt/awaitd \
     && pip --python=/opt/awaitd install --no-index --find-links=/wheels \
-        "$(echo /wheels/awaitd-*.whl)[postgres]" \
+        "$(echo /wheels/awaitd-*.whl)[otel,postgres]" \
     && /opt/awaitd/bin/awaitd --help >/dev/null
 
 

@@ -5,6 +5,7 @@
 
 import contextlib
 import contextvars
+import os
 import sys
 from collections.abc import AsyncIterator
 from functools import cached_property
@@ -39,11 +40,13 @@ from app.jobs.engine import Engine
 from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
+from app.jobs.tracing import Trace
 from app.keys import BadKeys, Keys
 from app.metrics import metrics_of
 from app.outbound import outbound_policy
 from app.settings import BadSettings, Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
+from app.tracing import CLOSE_WITHIN, NO_TRACES, Tracing, tracing_of
 
 
 class Service(FastAPI):
@@ -55,8 +58,10 @@ class Service(FastAPI):
 
     @cached_property
     def _front(self) -> Front:
-        is_plain = len(self.user_middleware) == 1 and not self.dependency_overrides
-        return Front(self.state.api, self.routes if is_plain else (), super().__call__)
+        api = self.state.api
+        is_changed = len(self.user_middleware) != 1 or self.dependency_overrides
+        is_traced = api.traceparent_here is not None
+        return Front(api, () if is_changed or is_traced else self.routes, super().__call__)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when it is first asked for."""
@@ -81,15 +86,21 @@ def build_registry(settings: Settings) -> TaskRegistry:
 
 
 def build_engine(
-    settings: Settings, registry: TaskRegistry, *, works: bool = False, serves: bool = True
+    settings: Settings,
+    registry: TaskRegistry,
+    tracing: Tracing | None = None,
+    *,
+    works: bool = False,
+    serves: bool = True,
 ) -> Engine:
     """The engine that the settings ask for, not opened yet; one without a database always works.
 
     `works` says whether this process runs jobs of the database, `serves` whether it is asked about
     them. Raises `StartUpError`.
     """
+    trace = None if tracing is None else tracing.attempt
     if settings.database_url is not None:
-        return _postgres_engine(settings, registry, works=works, serves=serves)
+        return _postgres_engine(settings, registry, trace, works=works, serves=serves)
     config = EmbeddedConfig(
         folder=settings.data_dir,
         max_running=settings.max_running,
@@ -105,12 +116,13 @@ def build_engine(
         lock_wait=settings.lock_wait,
         unknown_task_after=settings.unknown_task_after,
         context=_job_context(settings),
+        trace=trace,
     )
     return EmbeddedEngine(registry, config)
 
 
 def _postgres_engine(
-    settings: Settings, registry: TaskRegistry, *, works: bool, serves: bool
+    settings: Settings, registry: TaskRegistry, trace: Trace | None, *, works: bool, serves: bool
 ) -> Engine:
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
@@ -136,6 +148,7 @@ def _postgres_engine(
         stall_after=settings.stall_after,
         unknown_task_after=settings.unknown_task_after,
         context=_job_context(settings),
+        trace=trace,
     )
     return PostgresEngine(registry, config)
 
@@ -169,21 +182,22 @@ def store_of(settings: Settings) -> str:
     return place_of(settings.database_url.get_secret_value())
 
 
-def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Service:
+def build_app(
+    settings: Settings, registry: TaskRegistry, engine: Engine, tracing: Tracing | None = None
+) -> Service:
     """The service over an engine, which its lifespan opens and, at the end, drains."""
     keys = Keys(settings.data_dir, are_needed=lambda: engine.has_owners)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        grace = settings.shutdown_grace
-        with Deadline(grace + settings.cancel_grace + SLACK) as deadline:
+        with deadline_of(settings, tracing) as deadline, tracing or contextlib.nullcontext():
             try:
                 keys.open()
             except BadKeys as error:
                 raise StartUpError(str(error)) from error
             # Before the engine opens: it starts jobs, which a start that fails would cut off.
             app.state.api.fingerprint_key = await _fingerprint_key(settings)
-            async with engine, draining_on_signals(engine, grace, deadline):
+            async with engine, draining_on_signals(engine, settings.shutdown_grace, deadline):
                 if engine.has_owners:  # as in a backup that came without its keys
                     keys.require()
                 yield
@@ -195,9 +209,10 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=NO_TRACES if tracing is None else tracing.of_requests,
     )
     app.state.api = ApiState(engine, registry, keys, metrics_of, _limits(settings))
+    app.state.api.traceparent_here = tracing and tracing.here
     add_error_handlers(app)
     jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
     for module in (*jobs_and_tasks, metrics, backup, health, problems, docs, dashboard):
@@ -208,8 +223,15 @@ def build_app(settings: Settings, registry: TaskRegistry, engine: Engine) -> Ser
 def create_app(settings: Settings | None = None, *, works: bool = False) -> Service:
     """The service that the settings ask for; raises `BadSettings` or `StartUpError`."""
     settings = settings or load_settings()
-    registry = build_registry(settings)
-    return build_app(settings, registry, build_engine(settings, registry, works=works))
+    registry, tracing = build_registry(settings), tracing_of(os.environ)
+    engine = build_engine(settings, registry, tracing, works=works)
+    return build_app(settings, registry, engine, tracing)
+
+
+def deadline_of(settings: Settings, tracing: Tracing | None) -> Deadline:
+    """When the process ends at the latest, once it is to end."""
+    graces = settings.shutdown_grace + settings.cancel_grace
+    return Deadline(graces + SLACK + (0.0 if tracing is None else CLOSE_WITHIN))
 
 
 async def _fingerprint_key(settings: Settings) -> bytes:

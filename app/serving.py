@@ -25,7 +25,6 @@ from app.jobs.texts import to_json, traceback_of
 from app.protocol import Limits, limited
 from app.settings import Settings
 from app.shutdown import SIGNALS
-from app.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,6 @@ def serve_app(app: FastAPI, settings: Settings, store: str) -> None:
 
     `store` says where the jobs are kept.
     """
-    configure_logging(settings)
     keys = app.state.api.keys
     keys.open()
     settings.require_safe_address(keys.in_use)

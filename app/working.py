@@ -1,23 +1,26 @@
 """A worker process: it runs jobs of a database, and serves nothing."""
 
 import asyncio
+import contextlib
 import os
 import socket
 
 from app import __version__
 from app.jobs.engine import Engine
-from app.main import build_engine, build_registry, require_postgres, store_of
+from app.main import build_engine, build_registry, deadline_of, require_postgres, store_of
 from app.serving import collect_rarely, run_alone
 from app.settings import Settings
-from app.shutdown import SIGNALS, SLACK, Deadline
+from app.shutdown import SIGNALS, Deadline
 from app.telemetry import configure_logging
+from app.tracing import Tracing, tracing_of
 
 
 def run_worker(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT; raises `StartUpError` or `BadSettings`."""
     configure_logging(settings)
     registry = build_registry(settings)
-    engine = build_engine(settings, registry, works=True, serves=False)
+    tracing = tracing_of(os.environ)
+    engine = build_engine(settings, registry, tracing, works=True, serves=False)
     names = ", ".join(task.name for task in registry) or "none"
     lines = [
         f"awaitd {__version__} works as {socket.gethostname()}:{os.getpid()}",
@@ -25,7 +28,8 @@ def run_worker(settings: Settings) -> None:
         f"  tasks  {names}",
         f"  slots  {settings.max_running}",
     ]
-    run_alone(_work(engine, settings, "\n".join(lines)), settings)
+    work = _work(engine, deadline_of(settings, tracing), tracing, "\n".join(lines))
+    run_alone(work, settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -41,12 +45,14 @@ def migrate_database(settings: Settings) -> list[str]:
     return migrate(url)
 
 
-async def _work(engine: Engine, settings: Settings, announcement: str) -> None:
+async def _work(
+    engine: Engine, deadline: Deadline, tracing: Tracing | None, announcement: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal in SIGNALS:
         loop.add_signal_handler(signal, stop.set)
-    with Deadline(settings.shutdown_grace + settings.cancel_grace + SLACK) as deadline:
+    with deadline, tracing or contextlib.nullcontext():
         async with engine:
             collect_rarely()
             print(announcement, flush=True)

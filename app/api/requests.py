@@ -71,6 +71,9 @@ class ApiState:
         self.limits = limits
         self.traffic = Traffic()
         self.rates = Rates(limits.rate_of_owner)
+        self.traceparent_here: Callable[[], str | None] | None = None
+        """The `traceparent` of the span of the request that is being answered; None if there are
+        no spans."""
         self.fingerprint_key = b""
         """What makes fingerprints of submissions no guess; read when the service opens."""
         self.waiters = 0

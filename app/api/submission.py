@@ -189,5 +189,9 @@ def _fingerprint(parsed: dict[str, Any], request: Request) -> bytes:
 
 
 def _traceparent(request: Request) -> str | None:
+    """That of the request's own span, if there is one, else what it came with."""
+    here = state_of(request).traceparent_here
+    if here is not None:
+        return here()
     value = header(request, b"traceparent").strip()
     return value if value and _TRACEPARENT.fullmatch(value) else None

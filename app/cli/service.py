@@ -37,7 +37,9 @@ def serve(
             fail(_NO_DATABASE, EXIT_USAGE)
         from app.main import create_app, store_of
         from app.serving import serve_app
+        from app.telemetry import configure_logging
 
+        configure_logging(settings)
         serve_app(create_app(settings, works=worker), settings, store_of(settings))
 
 

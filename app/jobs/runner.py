@@ -22,6 +22,7 @@ from app.jobs.retry import delay_after, is_retried
 from app.jobs.secrets import merged
 from app.jobs.signature import BadResult
 from app.jobs.texts import class_name, clipped, message_of, traceback_of
+from app.jobs.tracing import Span, Trace
 from app.scheduler import BackgroundTask, BackgroundTaskScheduler, Step
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Limits:
     random: Callable[[], float] = random.random
     exception_text: bool = True
     """Whether a job's error has what its exception says, or the exception's type alone."""
+    trace: Trace | None = None
 
 
 class Attempt:
@@ -85,6 +87,7 @@ class Attempt:
         self._interruption: Interruption | None = None
         self._running: BackgroundTask[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._span: Span | None = None
 
     @property
     def interruption(self) -> Interruption | None:
@@ -104,18 +107,21 @@ class Attempt:
         `arguments` are what the job's params stand for, if that is known already.
         """
         job, params = self.job, self._task.params
+        if self._limits.trace is not None:
+            self._span = self._limits.trace(job)
         try:
             if arguments is None:
                 arguments = params.parse(merged(job.params, job.secrets))
         except InvalidParams as error:
             error_of_job = JobError(ErrorType.INVALID_PARAMS, clipped(str(error)))
-            self._on_outcome(Outcome(step=Step.FAIL, error=error_of_job))
+            self._end(Outcome(step=Step.FAIL, error=error_of_job))
             return
         if params.context_name is not None:
             arguments[params.context_name] = self._context()
-        self._running = scheduler.create_task(
-            functools.partial(self._task.function, **arguments), name=f"{job.task} {job.id}"
-        )
+        function = functools.partial(self._task.function, **arguments)
+        if self._span is not None:
+            function = functools.partial(self._span.run, function)
+        self._running = scheduler.create_task(function, name=f"{job.task} {job.id}")
         self._running.add_done_callback(self._finished)
         if job.timeout is not None:
             self._set_timer(job.timeout, self.interrupt, Interruption.TIMEOUT)
@@ -148,9 +154,15 @@ class Attempt:
         if exception is None:
             ended = self._encode(running.get_result())
         else:
-            ended = _Ended(raised=self._error_of(exception), exception=exception)
-            self._log_exception(exception)
-        self._on_outcome(self._classify(ended))
+            error = self._error_of(exception)
+            ended = _Ended(raised=error, exception=exception)
+            self._tell_of(exception, error)
+        self._end(self._classify(ended))
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._span is not None:
+            self._span.ended(outcome.step, outcome.error or outcome.raised)
+        self._on_outcome(outcome)
 
     def _encode(self, value: Any) -> "_Ended":
         """The result as JSON, or the error that it is none. An interrupted None is no result."""
@@ -206,11 +218,13 @@ class Attempt:
         text = "job %s (%s) still runs %g s after its %s"
         log.warning(text, self.job.id, self.job.task, STUBBORN_AFTER, reason.value)
 
-    def _log_exception(self, exception: BaseException) -> None:
-        """A traceback goes to the server's log, never to a client."""
+    def _tell_of(self, exception: BaseException, error: JobError) -> None:
+        """A traceback goes to the server's log and its traces, never to a client."""
         job = self.job
         frames = traceback_of(exception, messages=self._limits.exception_text)
         log.warning("job %s (%s) raised\n%s", job.id, job.task, frames)
+        if self._span is not None:
+            self._span.raised(error, frames)
 
 
 def crashed(job: Job, task: Task | None, limits: Limits) -> Outcome:

@@ -9,6 +9,7 @@ from random import Random, SystemRandom
 
 from app.engines.embedded.writer import MakeWriter, Writer
 from app.jobs.models import Millis
+from app.jobs.tracing import Trace
 
 
 def wall_clock() -> Millis:
@@ -40,3 +41,5 @@ class EmbeddedConfig:
     random: Random = field(default_factory=SystemRandom)
     make_writer: MakeWriter = Writer
     context: contextvars.Context = field(default_factory=contextvars.Context)
+    trace: Trace | None = None
+    """Begins a span of each attempt."""

@@ -55,6 +55,7 @@ class Dispatcher:
             now=config.now,
             random=config.random.random,
             exception_text=config.exception_text,
+            trace=config.trace,
         )
         self._unknown_after: Millis = round(config.unknown_task_after * 1000)
         limits = {t.name: t.options.max_running for t in registry if t.options.max_running}

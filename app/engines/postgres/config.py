@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 
 from app.jobs.models import Millis
+from app.jobs.tracing import Trace
 
 
 def wall_clock() -> Millis:
@@ -52,3 +53,5 @@ class PostgresConfig:
     now: Callable[[], Millis] = wall_clock
     random: Random = field(default_factory=SystemRandom)
     context: contextvars.Context = field(default_factory=contextvars.Context)
+    trace: Trace | None = None
+    """Begins a span of each attempt."""

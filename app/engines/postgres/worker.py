@@ -82,6 +82,7 @@ class Worker:
             now=config.now,
             random=config.random.random,
             exception_text=config.exception_text,
+            trace=config.trace,
         )
         """What its attempts go by."""
         limited = sorted(task.name for task in registry if task.options.max_running)
@@ -91,11 +92,10 @@ class Worker:
         self._writer = Writer(config.url, self.claim)
         self._live: dict[UUID, LiveJob] = {}
         self._reports = Reports(self._live.get, self._writer)
-        self._wants = self._claiming = False
+        self._wants = self._claiming = self._adopts = False
         self._id: int | None = None
         self.turns = Turns(self.wake)
         """When it is this worker's turn to claim."""
-        self._adopts = False
         self._stopped_at: float | None = None
         self._interrupting = False
         self._closed = False
