@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -132,8 +132,9 @@ class AttemptSpan:
 
     async def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run the coroutine inside: spans that its code begins are parts of this one."""
-        with trace.use_span(self._span, record_exception=False, set_status_on_exception=False):
-            return await function()
+        # Never to be taken back: the context is the coroutine's own, and ends with it.
+        attach(trace.set_span_in_context(self._span))
+        return await function()
 
     def raised(self, error: JobError, traceback: str) -> None:
         """The coroutine has raised this."""

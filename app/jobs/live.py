@@ -74,8 +74,7 @@ class LiveJob:
 
     def frames(self) -> tuple[StackFrame, ...] | None:
         """Where its coroutine awaits; None when none is running."""
-        running = None if self.attempt is None else self.attempt.running
-        coroutine = None if running is None else running.coroutine
+        coroutine = None if self.attempt is None else self.attempt.coroutine
         return None if coroutine is None else await_chain(coroutine)
 
     def keep(self, lines: Iterable[LogLine]) -> None:

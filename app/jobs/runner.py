@@ -99,6 +99,14 @@ class Attempt:
         """The coroutine in the scheduler, once `start` has begun it."""
         return self._running
 
+    @property
+    def coroutine(self) -> object | None:
+        """The task's own, while it runs or is about to."""
+        outer = None if self._running is None else self._running.coroutine
+        if self._span is None:
+            return outer
+        return getattr(outer, "cr_await", None) or outer  # not the span's, which is around it
+
     def start(
         self, scheduler: BackgroundTaskScheduler, arguments: dict[str, Any] | None = None
     ) -> None:

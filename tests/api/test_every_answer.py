@@ -60,7 +60,9 @@ def test_head_is_get_without_a_body(client: httpx.Client, job_id: str, path: str
     path = path.format(id=job_id)
     get, head = client.get(path), client.head(path)
     assert (head.status_code, head.content) == (get.status_code, b"")
-    assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
+    names = ("date", "content-length") if path == "/metrics" else ("date",)  # it counts itself
+    varying = dict.fromkeys(names, "")
+    assert {**head.headers, **varying} == {**get.headers, **varying}
 
 
 @pytest.mark.parametrize("path", ["/events", "/jobs/{id}/events"])

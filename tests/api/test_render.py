@@ -14,16 +14,23 @@ from pydantic import ValidationError
 from app.api.body import parse_object
 from app.api.problems import Problem
 from app.api.render import job_json
+from app.api.requests import STATE
 from app.api.security import Caller
 from app.api.submission import Submission, new_job
 from app.jobs.errors import InvalidParams
 from app.jobs.models import Attempt, ErrorType, Job, JobError, Progress
+from app.jobs.registry import TaskRegistry
 from app.jobs.signature import validate_json
+from app.main import build_app
 from app.scheduler import Status
+from app.settings import Settings
+from tests.support.engines import EndlessEngine
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ['"', "\\", "\n", "\0", "\x7f", "\u2028", "</script>", "é", "\U0001f600"]
 )
+SERVICE = build_app(Settings.model_construct(), TaskRegistry(), EndlessEngine())
+
 times = st.integers(0, 253_402_300_799_999)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(0, 1 << 40)
 failures = st.builds(JobError, st.sampled_from(ErrorType), texts, st.none() | texts)
@@ -144,7 +151,7 @@ bodies = st.dictionaries(
 def test_an_envelope_is_what_its_bytes_say(body: dict[str, Any]) -> None:
     """A submission is taken or refused as its JSON is, whichever way it is read."""
     sent = json.dumps(body).encode()
-    request = Request({"type": "http", "headers": []})
+    request = Request({"type": "http", "headers": [], STATE: SERVICE.state.api})
     try:
         expected = validate_json(Submission, sent)
     except ValidationError:

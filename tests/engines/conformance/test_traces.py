@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from app.jobs.engine import Engine
+from app.jobs.models import ErrorType, JobError
 from app.scheduler import Status
 from app.tracing import Tracing
 from tests.engines.harness import accepted, ended
@@ -163,3 +164,27 @@ async def test_what_a_task_traces_is_part_of_its_attempt(
         context = of_jobs[str(job.id)]
         assert context is not None
         assert inside[name] == context.span_id
+
+
+class Sealed(Exception):
+    """Nobody may tell it where it was raised."""
+
+    @property
+    def __traceback__(self) -> None:  # type: ignore[override]
+        return None
+
+
+async def test_a_job_is_the_same_with_a_trace(
+    open_engine: Callable[..., Engine], puppets: Puppets
+) -> None:
+    """Where it awaits, and what it raises, is shown as without one."""
+    with traced() as found:
+        async with open_engine(trace=found.tracing.attempt) as engine:
+            job = await accepted(engine, job_of("hold", "a"))
+            await puppets.begun("a")
+            frames = (await engine.inspect(job.id)).frames
+            puppets.fail("a", Sealed("no good"))
+            error = (await ended(engine, job)).error
+    assert frames is not None
+    assert frames[0].function == "Puppets.hold"
+    assert error == JobError(ErrorType.EXCEPTION, "no good", "Sealed")
