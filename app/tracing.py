@@ -99,7 +99,7 @@ class Tracing:
                 "awaitd.task": job.task,
                 "awaitd.attempt": job.attempt,
             },
-            [Link(submission)] if submission.is_valid else None,
+            [Link(submission)],  # dropped if it is none
         )
         return AttemptSpan(span)
 

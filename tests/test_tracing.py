@@ -1,17 +1,22 @@
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.jobs.errors import StartUpError
-from app.scheduler import Step
+from app.jobs.options import TaskOptions
+from app.jobs.registry import task_from
+from app.jobs.runner import Attempt, Outcome
+from app.scheduler import BackgroundTaskScheduler, Step
 from app.tracing import Tracing, tracing_of
-from tests.jobs.attempts import JOB
+from tests.jobs.attempts import JOB, LIMITS, Notebook
 from tests.support.cluster import ENGINES, served
 from tests.support.collector import Collector, attributes_of, collecting
 from tests.support.server import Server
@@ -97,6 +102,21 @@ def test_a_collector_that_is_not_there(start_server: Callable[..., Server]) -> N
     server = start_server(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
     assert server.submit("echo", value=1, headers=WAIT)["status"] == "completed"
     assert server.terminate() == 0
+
+
+def test_params_that_no_longer_fit() -> None:
+    """The attempt of a job that cannot even begin is a span, too."""
+
+    async def work() -> None: ...
+
+    exporter, outcomes = InMemorySpanExporter(), list[Outcome]()
+    with Tracing([exporter]) as tracing:
+        job, limits = replace(JOB, params=b'{"x":1}'), replace(LIMITS, trace=tracing.attempt)
+        attempt = Attempt(task_from(work, TaskOptions()), job, Notebook(), limits, outcomes.append)
+        attempt.start(BackgroundTaskScheduler())
+    [span] = exporter.get_finished_spans()
+    assert (span.attributes or {})["error.type"] == "invalid-params"
+    assert [outcome.step for outcome in outcomes] == [Step.FAIL]
 
 
 class Stuck(SpanExporter):

@@ -114,20 +114,22 @@ async def test_a_span_without_exception_texts(
 
 
 async def test_other_ends(open_engine: Callable[..., Engine], puppets: Puppets) -> None:
-    """A cancel, a time that ran out and a wrong result are told apart."""
+    """A cancel, one whose clean-up broke, a time that ran out, a wrong result are told apart."""
     with traced() as found:
         async with open_engine(trace=found.tracing.attempt) as engine:
-            job = await accepted(engine, job_of("hold", "a"))
-            await puppets.begun("a")
-            await engine.cancel(job.id)
-            await ended(engine, job)
+            for task in ("hold", "messy"):
+                job = await accepted(engine, job_of(task, task))
+                await puppets.begun(task)
+                await engine.cancel(job.id)
+                await ended(engine, job)
             await ended(engine, await accepted(engine, job_of("brief", "b")))
             params = {"value": "one"}
             await ended(engine, await accepted(engine, job_of("number", params=params)))
-    ends = [("cancelled", None), ("failed", "timeout"), ("failed", "bad-result")]
+    ends = [("cancelled", None), ("cancelled", "ValueError")]
+    ends += [("failed", "timeout"), ("failed", "bad-result")]
     assert outcomes(found) == [(1, *end) for end in ends]
     codes = [span.status.status_code for span in found.spans]
-    assert codes == [StatusCode.UNSET, StatusCode.ERROR, StatusCode.ERROR]
+    assert codes == [StatusCode.UNSET, *[StatusCode.ERROR] * 3]
 
 
 async def test_a_link_outlives_the_process(open_engine: Callable[..., Engine]) -> None:
