@@ -141,7 +141,7 @@ class AttemptSpan:
         event = {
             "exception.type": error.exception or "",
             "exception.message": error.message,
-            "exception.stacktrace": traceback,
+            "exception.stacktrace": traceback.encode(errors="replace").decode(),
         }
         self._span.add_event("exception", event)
 

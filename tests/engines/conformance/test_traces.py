@@ -84,7 +84,7 @@ async def test_a_failed_attempt_has_its_exception(
     open_engine: Callable[..., Engine], puppets: Puppets
 ) -> None:
     """Each attempt has its span, linked alike; the one that raised has what it raised."""
-    puppets.fail("a", ValueError("no good"))
+    puppets.fail("a", ValueError("no good \udc80"))
     puppets.end("a", attempt=2)
     with traced() as found:
         async with open_engine(trace=found.tracing.attempt) as engine:
@@ -93,12 +93,13 @@ async def test_a_failed_attempt_has_its_exception(
     assert outcomes(found) == [(1, "failed", "ValueError"), (2, "completed", None)]
     assert [links_of(span) for span in found.spans] == [[TRACEPARENT], [TRACEPARENT]]
     failed = found.spans[0]
-    assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "no good")
+    assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "no good ?")
     [event] = failed.events
     told = dict(event.attributes or {})
     assert (event.name, told["exception.type"]) == ("exception", "ValueError")
-    assert told["exception.message"] == "no good"
+    assert told["exception.message"] == "no good ?"
     assert "puppets.py" in str(told["exception.stacktrace"])
+    assert str(told["exception.stacktrace"]).endswith("no good ?")
 
 
 async def test_a_span_without_exception_texts(
