@@ -71,12 +71,7 @@ class Front:
                 raise
             except Exception as error:
                 response = answer_to(request, error)
-            if not isinstance(response, Reply):
-                complete(response.raw_headers)
-            elif WHOLE in scope.get("extensions", ()):
-                await send({"type": WHOLE, "reply": response})
-                return
-            await response(scope, receive, send)
+            await _send(response, scope, receive, send)
             call.answered[response.status_code].add(perf_counter() - begin)
         except ClientDisconnect:
             pass  # nobody is left to be answered
@@ -94,6 +89,16 @@ class Front:
             return None, ""
         parts[2] = "{}"
         return self._calls.get((scope["method"], "/".join(parts))), part
+
+
+async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer, complete, and in one piece where that can be."""
+    if isinstance(response, Reply) and WHOLE in scope.get("extensions", ()):
+        await send({"type": WHOLE, "reply": response})
+        return
+    if not isinstance(response, Reply):
+        complete(response.raw_headers)
+    await response(scope, receive, send)
 
 
 def _calls_of(
