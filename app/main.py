@@ -8,7 +8,8 @@ import contextvars
 import os
 import sys
 from collections.abc import AsyncIterator
-from functools import cached_property
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,9 +45,12 @@ from app.jobs.tracing import Trace
 from app.keys import BadKeys, Keys
 from app.metrics import metrics_of
 from app.outbound import outbound_policy
+from app.receivers import receiver_of
 from app.settings import BadSettings, Settings, load_settings
 from app.shutdown import SLACK, Deadline, draining_on_signals
+from app.signing import Signer
 from app.tracing import CLOSE_WITHIN, NO_TRACES, Tracing, tracing_of
+from app.webhooks import Sender
 
 
 class Service(FastAPI):
@@ -182,6 +186,14 @@ def store_of(settings: Settings) -> str:
     return place_of(settings.database_url.get_secret_value())
 
 
+def build_sender(settings: Settings, engine: Engine) -> AbstractAsyncContextManager[object]:
+    """What sends the webhooks of an open engine; nothing does without a secret to sign with."""
+    if settings.webhook_secret is None:
+        return contextlib.nullcontext()
+    signer = Signer(settings.webhook_secret.get_secret_value())
+    return Sender(engine.deliveries, signer, settings.outbound_allow)
+
+
 def build_app(
     settings: Settings, registry: TaskRegistry, engine: Engine, tracing: Tracing | None = None
 ) -> Service:
@@ -197,7 +209,11 @@ def build_app(
                 raise StartUpError(str(error)) from error
             # Before the engine opens: it starts jobs, which a start that fails would cut off.
             app.state.api.fingerprint_key = await _fingerprint_key(settings)
-            async with engine, draining_on_signals(engine, settings.shutdown_grace, deadline):
+            async with (
+                engine,
+                build_sender(settings, engine),
+                draining_on_signals(engine, settings.shutdown_grace, deadline),
+            ):
                 if engine.has_owners:  # as in a backup that came without its keys
                     keys.require()
                 yield
@@ -213,6 +229,8 @@ def build_app(
     )
     app.state.api = ApiState(engine, registry, keys, metrics_of, _limits(settings))
     app.state.api.traceparent_here = tracing and tracing.here
+    if settings.webhook_secret is not None:
+        app.state.api.receiver_of = partial(receiver_of, policy=settings.outbound_allow)
     add_error_handlers(app)
     jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
     for module in (*jobs_and_tasks, metrics, backup, health, problems, docs, dashboard):

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from app.outbound import OutboundPolicy
+from app.signing import Signer
 
 PREFIX: Final = "AWAITD_"
 SECRETS_DIR: Final = Path("/run/secrets")
@@ -89,6 +90,8 @@ class Settings(BaseSettings):
     """How long past its due time a job waits for a task that is gone, before it fails."""
     outbound_allow: Annotated[OutboundPolicy, NoDecode] = OutboundPolicy()
     """Private hosts, addresses or networks that tasks may reach, separated by commas."""
+    webhook_secret: SecretStr | None = None
+    """What signs webhooks, `whsec_` and base64; several, separated by spaces, while one goes."""
     access_log: bool = False
     """A log line for each request."""
     log_format: Literal["console", "json"] = "console"
@@ -109,6 +112,13 @@ class Settings(BaseSettings):
     @classmethod
     def _parse(cls, value: Any) -> Any:
         return OutboundPolicy.parse(value) if isinstance(value, str) else value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Signer(value.get_secret_value())
+        return value
 
     def require_safe_address(self, keys_in_use: bool) -> None:
         """Raise `BadSettings` when whoever reaches the address could do anything."""

@@ -7,10 +7,17 @@ import socket
 
 from app import __version__
 from app.jobs.engine import Engine
-from app.main import build_engine, build_registry, deadline_of, require_postgres, store_of
+from app.main import (
+    build_engine,
+    build_registry,
+    build_sender,
+    deadline_of,
+    require_postgres,
+    store_of,
+)
 from app.serving import collect_rarely, run_alone
 from app.settings import Settings
-from app.shutdown import SIGNALS, Deadline
+from app.shutdown import SIGNALS
 from app.telemetry import configure_logging
 from app.tracing import Tracing, tracing_of
 
@@ -28,8 +35,7 @@ def run_worker(settings: Settings) -> None:
         f"  tasks  {names}",
         f"  slots  {settings.max_running}",
     ]
-    work = _work(engine, deadline_of(settings, tracing), tracing, "\n".join(lines))
-    run_alone(work, settings)
+    run_alone(_work(settings, engine, tracing, "\n".join(lines)), settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -46,14 +52,14 @@ def migrate_database(settings: Settings) -> list[str]:
 
 
 async def _work(
-    engine: Engine, deadline: Deadline, tracing: Tracing | None, announcement: str
+    settings: Settings, engine: Engine, tracing: Tracing | None, announcement: str
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal in SIGNALS:
         loop.add_signal_handler(signal, stop.set)
-    with deadline, tracing or contextlib.nullcontext():
-        async with engine:
+    with deadline_of(settings, tracing) as deadline, tracing or contextlib.nullcontext():
+        async with engine, build_sender(settings, engine):
             collect_rarely()
             print(announcement, flush=True)
             await stop.wait()

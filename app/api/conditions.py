@@ -1,5 +1,6 @@
 """Conditional requests (RFC 9110): the entity tag of a job, `If-None-Match` and `If-Match`."""
 
+import re
 from typing import Final
 
 from fastapi import Request
@@ -11,8 +12,15 @@ _NO_VERSION: Final = -1
 
 
 def etag_of(job: Job, *, minimal: bool = False) -> str:
-    """The entity tag: it changes with every committed change, and between the two forms."""
-    return f'"{job.version}{"m" if minimal else ""}"'
+    """The entity tag: it changes with every committed change, and between the two forms.
+
+    The full one shows deliveries, and so changes with every attempt to make one, too.
+    """
+    if minimal:
+        return f'"{job.version}m"'
+    if not job.deliveries:
+        return f'"{job.version}"'
+    return f'"{job.version}.{sum(delivery.attempts for delivery in job.deliveries)}"'
 
 
 def tags_known(request: Request) -> set[str] | None:
@@ -28,12 +36,14 @@ def is_known(job: Job, tags: set[str], *, minimal: bool) -> bool:
 def version_required(job: Job, request: Request) -> int | None:
     """The version that `If-Match` makes a change depend on; None if it does on none.
 
-    The job's own if its tag is among those named, in either form; else one that no job has.
+    The job's own if its tag is among those named, in either form and after any delivery; else one
+    that no job has.
     """
     tags = _tags(request, b"if-match")
     if not tags or "*" in tags:
         return None
-    return job.version if tags & {etag_of(job), etag_of(job, minimal=True)} else _NO_VERSION
+    same = re.compile(rf'"{job.version}(m|\.\d+)?"', re.ASCII)
+    return job.version if any(map(same.fullmatch, tags)) else _NO_VERSION
 
 
 def _tags(request: Request, header: bytes) -> set[str] | None:

@@ -68,7 +68,7 @@ _PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "prefer": _header(
         "Prefer",
         "`wait=n`: wait up to n seconds for the job to finish. `return=minimal`: leave params, "
-        "result and attempts out.",
+        "result, attempts and webhook out.",
         "wait=10",
     ),
     "prefer_wait": _header(

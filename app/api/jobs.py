@@ -23,7 +23,7 @@ from app.api.requests import (
     waited_for,
 )
 from app.api.security import Caller, caller_and_job, caller_of, job_in_path, require_seen
-from app.api.submission import new_job
+from app.api.submission import addressed, new_job
 from app.jobs.models import NewJob
 from app.keys import CANCEL, READ, SUBMIT
 
@@ -93,6 +93,7 @@ async def submit_job(request: Request) -> Response:
     if submitted is None:
         state.rates.take(caller.owner)
         await _require_tasks(new, caller, request)
+        new = addressed(new, request)
         if dry:
             await state.engine.check(new)
             return Reply(b"", 204, EMPTY)
@@ -112,7 +113,7 @@ async def submit_job(request: Request) -> Response:
     responses=describe.answers(
         {
             200: Answer(
-                "Summaries: without params, result and attempts.",
+                "Summaries: without params, result, attempts and webhook.",
                 schemas.JobPage,
                 ("page",),
                 ("Link",),

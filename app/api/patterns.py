@@ -20,5 +20,7 @@ CURSOR: Final = r"^[A-Za-z0-9_-]{21}[AQgw]$"
 
 EVENT_ID: Final = r"^[0-9]{0,18}$"
 
+WEBHOOK_URL: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s][^\s\x00-\x1f\x7f]*$"
+
 RUN_AT: Final = r"^(?!9999)"
 """Of the time as it is sent; a day of room is left for offsets that lead to another year in UTC."""

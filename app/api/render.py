@@ -12,10 +12,11 @@ from uuid import UUID
 from app.api.times import rfc3339
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
+from app.jobs.webhooks import Delivery, Webhook, delivery_id
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
-    """The job; `minimal` leaves params, result and attempts out. `root` precedes its links."""
+    """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
     job_id = str(job.id)
     head = (
         f'{{"id":"{job_id}","task":{encode_basestring(job.task)},'
@@ -31,7 +32,8 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     if minimal:
         return f"{head}{_state(job)}{tail}".encode()
     attempts = ",".join([_attempt(attempt) for attempt in job.attempts])
-    after = f',{_state(job)}"attempts":[{attempts}],{tail}'
+    webhook = "null" if job.webhook is None else _webhook(job, job.webhook)
+    after = f',{_state(job)}"attempts":[{attempts}],"webhook":{webhook},{tail}'
     values = (b'"params":', job.params, b',"result":', job.result or b"null")
     return b"".join((head.encode(), *values, after.encode()))
 
@@ -66,6 +68,28 @@ def _attempt(attempt: Attempt) -> str:
         f'"finished_at":{_time(attempt.finished_at)},"outcome":{outcome},'
         f'"error":{_error(attempt.error)}}}'
     )
+
+
+def _webhook(job: Job, webhook: Webhook) -> str:
+    members = {
+        "url": webhook.url,
+        "events": webhook.events,
+        "deliveries": [_delivery(job, delivery) for delivery in job.deliveries],
+    }
+    return to_json(members).decode()
+
+
+def _delivery(job: Job, delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": delivery_id(job.id, delivery.event),
+        "event": delivery.event,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "next_attempt_at": rfc3339(delivery.next_at),
+        "delivered_at": rfc3339(delivery.delivered_at),
+    }
 
 
 def _links(job_id: str, root: str) -> str:

@@ -76,6 +76,8 @@ class ApiState:
         no spans."""
         self.fingerprint_key = b""
         """What makes fingerprints of submissions no guess; read when the service opens."""
+        self.receiver_of: Callable[[str], str] | None = None
+        """The receiver of a webhook's URL, or ValueError; None where nothing signs webhooks."""
         self.waiters = 0
         """How many requests wait for a job."""
         self.streams = 0

@@ -8,7 +8,7 @@ from app import __version__
 
 _ID: Final = "0199d2a0-7b1c-7000-8f3e-2a41c07de512"
 
-_LARGE: Final = ("params", "result", "attempts")
+_LARGE: Final = ("params", "result", "attempts", "webhook")
 
 
 def _attempt(finished_at: str | None, outcome: str | None, error: Any = None) -> dict[str, Any]:
@@ -49,6 +49,7 @@ _RUNNING: Final[dict[str, Any]] = {
     "max_attempts": 1,
     "timeout": 60.0,
     "attempts": [_attempt(None, None)],
+    "webhook": None,
     "created_at": "2026-11-22T10:00:00.000Z",
     "run_at": "2026-11-22T10:00:00.000Z",
     "started_at": "2026-11-22T10:00:00.000Z",

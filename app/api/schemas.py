@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from app.api import patterns
 from app.jobs.models import ErrorType
+from app.jobs.webhooks import DeliveryStatus
 from app.scheduler import Status
 
 
@@ -66,6 +67,27 @@ class Attempt(BaseModel):
     error: JobError | None
 
 
+class Delivery(BaseModel):
+    """The telling of one event."""
+
+    id: Annotated[str, Field(description="The `webhook-id` of every attempt.")]
+    event: Status
+    status: DeliveryStatus
+    attempts: Annotated[int, Field(ge=0, description="Those that have ended.")]
+    last_status: Annotated[int | None, Field(description="The HTTP status that answered the last.")]
+    last_error: Annotated[str | None, Field(description="Why the last was not answered.")]
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+
+
+class Webhook(BaseModel):
+    """Who is told when the job has ended, and how that goes."""
+
+    url: str
+    events: list[Status]
+    deliveries: list[Delivery]
+
+
 class Links(BaseModel):
     """Where the job is and what hangs on it."""
 
@@ -75,7 +97,7 @@ class Links(BaseModel):
 
 
 class JobSummary(BaseModel):
-    """A job without its params, result and attempts."""
+    """A job without its params, result, attempts and webhook."""
 
     id: UUID
     task: str
@@ -101,13 +123,14 @@ class JobSummary(BaseModel):
 
 
 class Job(JobSummary):
-    """A job. With `Prefer: return=minimal` params, result and attempts are left out."""
+    """A job. With `Prefer: return=minimal` params, result, attempts and webhook are left out."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     params: Annotated[Params, Field(description="As submitted.")] = Params({})
     result: Annotated[Any, Field(description="What the coroutine returned.")] = None
     attempts: Annotated[list[Attempt], Field(description="All so far, the first one first.")] = []
+    webhook: Annotated[Webhook | None, Field(description="Who is told when it has ended.")] = None
 
 
 class JobPage(BaseModel):

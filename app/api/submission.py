@@ -4,8 +4,9 @@ import contextlib
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Request
@@ -25,11 +26,13 @@ from app.api.requests import header, header_lines, state_of
 from app.api.security import Caller
 from app.api.times import require_rfc3339
 from app.jobs.admission import MAX_DELAY
-from app.jobs.errors import InvalidParams
+from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.models import NewJob
 from app.jobs.param_errors import param_errors
 from app.jobs.signature import validate_json
 from app.jobs.texts import to_json
+from app.jobs.webhooks import Webhook
+from app.scheduler import Status
 
 Labels = Annotated[
     dict[
@@ -41,6 +44,7 @@ Labels = Annotated[
 Seconds = Annotated[float, Field(ge=0, le=MAX_DELAY)]
 
 _KEY: Final = re.compile(patterns.IDEMPOTENCY_KEY)
+_NO_SECRET: Final = "this server signs no webhooks: its setting AWAITD_WEBHOOK_SECRET is not set"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -53,6 +57,30 @@ Time = Annotated[
     ),
     BeforeValidator(require_rfc3339),  # pydantic would take a Unix time as well, even as text
 ]
+
+
+class NewWebhook(BaseModel):
+    """Where the job's end is to be told; `docs/webhooks.md` says how."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=2000,
+            pattern=patterns.WEBHOOK_URL,
+            description="Gets a signed POST, after the Standard Webhooks specification.",
+            examples=["https://example.org/hooks/8f3e2a41"],
+        ),
+    ]
+    events: Annotated[
+        list[Literal["completed", "failed", "cancelled"]],
+        Field(
+            min_length=1,
+            max_length=3,
+            description="In which of these statuses the end is told; by default in any.",
+        ),
+    ] = ["completed", "failed", "cancelled"]
 
 
 class Submission(BaseModel):
@@ -114,6 +142,9 @@ class Submission(BaseModel):
             description="Names and values of the caller's own, kept with the job.",
         ),
     ]
+    webhook: Annotated[
+        NewWebhook | None, Field(description="Who is told when the job has ended.")
+    ] = None
 
 
 _PLAIN: Final = Submission(task="any", params={}, labels={})
@@ -139,7 +170,22 @@ def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Calle
         idempotency_key=key,
         fingerprint=None if key is None else _fingerprint(parsed, request),
         traceparent=_traceparent(request),
+        webhook=_webhook(envelope.webhook),
     )
+
+
+def addressed(new: NewJob, request: Request) -> NewJob:
+    """The submission with the receiver of its webhook, if it has one; raises `InvalidParams`."""
+    if new.webhook is None:
+        return new
+    receiver_of = state_of(request).receiver_of
+    if receiver_of is None:
+        raise InvalidParams([ParamError("/webhook", _NO_SECRET, "no_secret")])
+    try:
+        receiver = receiver_of(new.webhook.url)
+    except ValueError as error:
+        raise InvalidParams([ParamError("/webhook/url", str(error), "bad_receiver")]) from error
+    return replace(new, webhook=replace(new.webhook, receiver=receiver))
 
 
 def _is_plain(parsed: dict[str, Any]) -> bool:
@@ -160,6 +206,12 @@ def _envelope(body: bytes, parsed: dict[str, Any]) -> Submission:
         return validate_json(Submission, body)
     except ValidationError as error:
         raise InvalidParams(param_errors(error, "", parsed)) from error
+
+
+def _webhook(given: NewWebhook | None) -> Webhook | None:
+    if given is None:
+        return None
+    return Webhook(given.url, "", tuple(Status(event) for event in dict.fromkeys(given.events)))
 
 
 def _params(parsed: dict[str, Any]) -> bytes | None:

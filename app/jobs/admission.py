@@ -78,6 +78,7 @@ class Admission:
             started_at=started_at,
             owner=new.owner,
             traceparent=new.traceparent,
+            webhook=new.webhook,
         )
 
 

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 from uuid import UUID
 
+from app.jobs.deliveries import Deliveries
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
@@ -89,6 +90,10 @@ class Engine(Protocol):
 
     def drain(self) -> None:
         """Take no more submissions and let every waiter go; running jobs go on."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What is to be told by webhooks."""
 
     @property
     def has_owners(self) -> bool:

@@ -31,6 +31,7 @@ class LiveJob:
         "_speech",
         "attempt",
         "has_secrets",
+        "has_webhook",
         "id",
         "is_ending",
         "last_progress",
@@ -60,6 +61,8 @@ class LiveJob:
         """Whether how its attempt has ended is on its way to the store."""
         self.has_secrets = True
         """Whether the store may hold secrets of it."""
+        self.has_webhook = job.webhook is not None
+        """Whether somebody may want to be told of its end."""
         self.attempt: Attempt | None = None
         """The attempt that runs now."""
         self.last_progress: Progress | None = None

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.jobs.ids import created_at
 from app.jobs.record import record
+from app.jobs.webhooks import Delivery, Webhook
 from app.scheduler import Status
 
 T = TypeVar("T")
@@ -89,6 +90,9 @@ class Job:
     progress: Progress | None = None
     owner: str | None = None
     traceparent: str | None = None
+    webhook: Webhook | None = None
+    deliveries: tuple[Delivery, ...] = ()
+    """Of its webhook; not in lists."""
 
     @property
     def created_at(self) -> Millis:
@@ -126,6 +130,7 @@ class NewJob:
     idempotency_key: str | None = None
     fingerprint: bytes | None = None
     traceparent: str | None = None
+    webhook: Webhook | None = None
 
 
 @record(frozen=True, slots=True)

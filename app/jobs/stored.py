@@ -1,11 +1,20 @@
 """Parts of a job as text, as every engine keeps them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from app.jobs.events import LogLine
-from app.jobs.models import ErrorType, JobError
+from app.jobs.models import ErrorType, Job, JobError
 from app.jobs.texts import to_json
+from app.jobs.webhooks import Delivery, Webhook
+from app.scheduler import Status
+
+DELIVERY: Final = "attempts, next_at, delivered_at, last_status, last_error"
+"""The columns of a delivery, in the order of `with_deliveries`."""
+
+_STATUSES: Final = tuple(Status)
 
 
 def error_text(error: JobError | None) -> str | None:
@@ -32,3 +41,25 @@ def lines_text(lines: Iterable[LogLine] | None) -> str | None:
 def lines_of(text: str | None) -> tuple[LogLine, ...]:
     """The inverse of `lines_text`."""
     return tuple(LogLine(*row) for row in json.loads(text)) if text else ()
+
+
+def webhook_text(webhook: Webhook | None) -> str | None:
+    """A webhook as text: a JSON array that stores look into, with the codes of its events."""
+    if webhook is None:
+        return None
+    codes = [_STATUSES.index(event) for event in webhook.events]
+    return to_json([webhook.url, webhook.receiver, codes]).decode()
+
+
+def webhook_of(text: str | None) -> Webhook | None:
+    """The inverse of `webhook_text`."""
+    if text is None:
+        return None
+    url, receiver, codes = json.loads(text)
+    return Webhook(url, receiver, tuple(_STATUSES[code] for code in codes))
+
+
+def with_deliveries(job: Job, rows: Iterable[Sequence[Any]]) -> Job:
+    """The job with the rows of its deliveries, all of them of the status that it ended in."""
+    deliveries = tuple(Delivery(job.status, *row) for row in rows)
+    return replace(job, deliveries=deliveries)

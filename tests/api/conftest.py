@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.cluster import ENGINES, served
 from tests.support.contract import Contract
+from tests.support.receiver import SECRET, Receiver
 from tests.support.server import Server
 
 TASKS = "app.tasks,tests.support.tasks_for_tests"
@@ -27,7 +28,14 @@ def server(
     It runs the jobs itself, or a worker runs them, with PostgreSQL between.
     """
     folder = tmp_path_factory.mktemp(request.param)
-    with served(request.param, folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0") as server:
+    with served(
+        request.param,
+        folder,
+        AWAITD_TASKS=TASKS,
+        AWAITD_SHUTDOWN_GRACE="0",
+        AWAITD_OUTBOUND_ALLOW="127.0.0.1",
+        AWAITD_WEBHOOK_SECRET=SECRET,
+    ) as server:
         yield judged(server)
 
 
@@ -56,3 +64,10 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "gate"
     yield path
     path.touch()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with Receiver() as receiver:
+        yield receiver

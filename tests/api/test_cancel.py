@@ -126,4 +126,4 @@ def test_if_match_is_for_finished_jobs_too(client: httpx.Client, server: Server)
 def test_minimal_leaves_the_large_parts_out(client: httpx.Client) -> None:
     """`return=minimal` is applied to DELETE as well."""
     answer = cancel(client, pending(client, path="never"), "return=minimal")
-    assert not answer.json().keys() & {"params", "result", "attempts"}
+    assert not answer.json().keys() & {"params", "result", "attempts", "webhook"}

@@ -21,6 +21,7 @@ from app.jobs.errors import InvalidParams
 from app.jobs.models import Attempt, ErrorType, Job, JobError, Progress
 from app.jobs.registry import TaskRegistry
 from app.jobs.signature import validate_json
+from app.jobs.webhooks import EVENTS, Delivery, Webhook
 from app.main import build_app
 from app.scheduler import Status
 from app.settings import Settings
@@ -41,6 +42,18 @@ attempts = st.builds(
     st.none() | times,
     st.none() | st.sampled_from(Status),
     st.none() | failures,
+)
+webhooks = st.builds(
+    Webhook, texts, st.just("a"), st.lists(st.sampled_from(EVENTS), max_size=3).map(tuple)
+)
+deliveries = st.builds(
+    Delivery,
+    st.sampled_from(EVENTS),
+    st.integers(0, 10),
+    st.none() | times,
+    st.none() | times,
+    st.none() | st.integers(100, 599),
+    st.none() | texts,
 )
 jobs = st.builds(
     Job,
@@ -63,6 +76,8 @@ jobs = st.builds(
     result=st.none() | st.just(b"[1, 2]"),
     error=st.none() | failures,
     progress=st.none() | st.builds(Progress, st.none() | st.floats(0, 1), st.none() | texts),
+    webhook=st.none() | webhooks,
+    deliveries=st.lists(deliveries, max_size=2).map(tuple),
 )
 
 
@@ -78,6 +93,26 @@ def error_of(error: JobError | None) -> Any:
     if error is None:
         return None
     return {"type": error.type, "exception": error.exception, "message": error.message}
+
+
+def webhook_of(job: Job) -> Any:
+    """A job's webhook, member by member."""
+    if job.webhook is None:
+        return None
+    deliveries = [
+        {
+            "id": f"job_{job.id.hex}_{delivery.event}",
+            "event": delivery.event,
+            "status": delivery.status,
+            "attempts": delivery.attempts,
+            "last_status": delivery.last_status,
+            "last_error": delivery.last_error,
+            "next_attempt_at": shown(delivery.next_at),
+            "delivered_at": shown(delivery.delivered_at),
+        }
+        for delivery in job.deliveries
+    ]
+    return {"url": job.webhook.url, "events": job.webhook.events, "deliveries": deliveries}
 
 
 def members_of(job: Job, root: str, minimal: bool) -> dict[str, Any]:
@@ -111,7 +146,7 @@ def members_of(job: Job, root: str, minimal: bool) -> dict[str, Any]:
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "timeout": job.timeout,
-        **({} if minimal else {"attempts": attempts}),
+        **({} if minimal else {"attempts": attempts, "webhook": webhook_of(job)}),
         "created_at": shown(job.id.int >> 80),
         "run_at": shown(job.run_at),
         "started_at": shown(job.started_at),

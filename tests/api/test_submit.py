@@ -11,6 +11,7 @@ import pytest
 from tests.support.server import Server
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+LARGE = {"params", "result", "attempts", "webhook"}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
@@ -63,6 +64,7 @@ def test_the_job_has_the_members_of_the_contract(server: Server, gate: Path) -> 
         "max_attempts": 1,
         "timeout": 60,
         "attempts": [{"number": 1, "finished_at": None, "outcome": None, "error": None}],
+        "webhook": None,
         "finished_at": None,
         "expires_at": None,
         "cancel_requested_at": None,
@@ -102,10 +104,10 @@ def test_a_failed_job_is_done_too(client: httpx.Client) -> None:
 
 
 def test_minimal_leaves_the_large_parts_out(client: httpx.Client) -> None:
-    """`return=minimal` leaves out params, result and attempts, and nothing else."""
+    """`return=minimal` leaves out params, result, attempts and webhook, and nothing else."""
     full = submit(client, task="echo", params={"value": 1}, prefer="wait=10")
     small = submit(client, task="echo", params={"value": 1}, prefer="wait=10, return=minimal")
-    assert full.json().keys() - small.json().keys() == {"params", "result", "attempts"}
+    assert full.json().keys() - small.json().keys() == LARGE
     assert small.headers["preference-applied"] == "wait=10, return=minimal"
 
 

@@ -2,16 +2,29 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Sequence
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 from uuid import UUID
 
+from app.jobs.deliveries import Due, Tried
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.ids import JobIds
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.scheduler import Status
+
+
+class NothingToDeliver:
+    """Deliveries of which there are none."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+
+    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+        return (), None
+
+    async def record(self, due: Due, tried: Tried) -> None: ...
 
 
 class RefusingEngine:
@@ -69,6 +82,7 @@ class RefusingEngine:
     def drain(self) -> None: ...
 
     has_owners = False
+    deliveries = NothingToDeliver()
 
     def health(self) -> EngineHealth:
         return EngineHealth(ready=False, reason=str(self.error))

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.delivery_rows import tell
 from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
 from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, job_of
 from app.jobs.ids import halves
@@ -89,6 +90,8 @@ class Ended:
     outcome: Outcome
     has_secrets: bool
     """Whether the journal may hold secrets of the job."""
+    has_webhook: bool
+    """Whether somebody may want to be told of its end."""
 
 
 @record(frozen=True, slots=True)
@@ -175,6 +178,8 @@ class Finish:
             return None
         if ended.has_secrets:
             scrub(db, high)
+        if ended.has_webhook:
+            tell(db, high)
         return status
 
 
@@ -190,18 +195,18 @@ class Fail:
     def run(self, db: apsw.Connection) -> Status | None:
         """Gives failed, or None when the job was not pending any more."""
         failed = after(Status.PENDING, Step.FAIL)
-        changed = db.execute(
+        row = db.execute(
             "UPDATE jobs SET version = ?, status = ?, finished_at = ?, error = ? "
-            "WHERE high = ? AND low = ? AND status = ? RETURNING status",
+            "WHERE high = ? AND low = ? AND status = ? RETURNING webhook IS NOT NULL",
             (
                 *(self.version, CODES[failed], self.at, error_text(self.error)),
                 *(*halves(self.job_id), _PENDING),
             ),
-        )
-        status = _status_in(changed)
-        if status is not None:
-            scrub(db, halves(self.job_id)[0])
-        return status
+        ).fetchone()
+        if row is None:
+            return None
+        _left_pending(db, self.job_id, has_webhook=row[0])
+        return failed
 
     def happened(self, db: apsw.Connection) -> Status | None:
         """Gives failed if it was written."""
@@ -228,18 +233,19 @@ class RequestCancel:
     def run(self, db: apsw.Connection) -> Cancelled | None:
         """Gives what the request met, or None when there is no such job."""
         row = db.execute(
-            "SELECT version, status, cancel_requested_at FROM jobs WHERE high = ? AND low = ?",
+            "SELECT version, status, cancel_requested_at, webhook IS NOT NULL FROM jobs "
+            "WHERE high = ? AND low = ?",
             halves(self.job_id),
         ).fetchone()
         if row is None:
             return None
-        version, code, requested_at = row
+        version, code, requested_at, has_webhook = row
         status = STATUSES[code]
         if self.if_version is not None and self.if_version != version:
             return Cancelled(status, matched=False)
         if status.finished or requested_at is not None:
             return Cancelled(status)
-        return self._record(db, status)
+        return self._record(db, status, has_webhook)
 
     def happened(self, db: apsw.Connection) -> Cancelled | None:
         """Gives the status that the request left, if it was written."""
@@ -250,17 +256,27 @@ class RequestCancel:
         ).fetchone()
         return None if row is None else Cancelled(STATUSES[row[0]])
 
-    def _record(self, db: apsw.Connection, status: Status) -> Cancelled:
-        ended_at = None
-        if status is Status.PENDING:
-            status, ended_at = after(status, Step.CANCEL), self.at
-            scrub(db, halves(self.job_id)[0])
+    def _record(self, db: apsw.Connection, status: Status, has_webhook: bool) -> Cancelled:
+        was_pending = status is Status.PENDING
+        if was_pending:
+            status = after(status, Step.CANCEL)
+        high, _ = halves(self.job_id)
         db.execute(
             "UPDATE jobs SET version = ?, status = ?, cancel_requested_at = ?, finished_at = ? "
             "WHERE high = ?",
-            (self.version, CODES[status], self.at, ended_at, halves(self.job_id)[0]),
+            (self.version, CODES[status], self.at, self.at if was_pending else None, high),
         )
+        if was_pending:
+            _left_pending(db, self.job_id, has_webhook=has_webhook)
         return Cancelled(status)
+
+
+def _left_pending(db: apsw.Connection, job_id: UUID, *, has_webhook: bool) -> None:
+    """What belongs to the end of a job that never started, or not again."""
+    high, _ = halves(job_id)
+    scrub(db, high)
+    if has_webhook:
+        tell(db, high)
 
 
 def _status_in(changed: apsw.Cursor) -> Status | None:

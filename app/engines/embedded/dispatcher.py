@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -34,7 +35,10 @@ _LONGEST_TIMER: Final = 60.0
 
 
 class Dispatcher:
-    """Starts pending jobs as slots allow, and writes how they ended."""
+    """Starts pending jobs as slots allow, and writes how they ended.
+
+    Calls `to_tell` when a job with a webhook has ended.
+    """
 
     def __init__(
         self,
@@ -43,12 +47,14 @@ class Dispatcher:
         config: EmbeddedConfig,
         feed: Feed,
         ledger: Ledgers,
+        to_tell: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._journal = journal
         self._now = config.now
         self._feed = feed
         self._ledger = ledger
+        self._to_tell = to_tell
         self._speech = Speech(config.now, feed.spoke)
         self._limits = Limits(
             max_result_size=config.max_result_size,
@@ -224,7 +230,9 @@ class Dispatcher:
     def _ended(self, live: LiveJob, outcome: Outcome) -> None:
         if self._closed:  # it outlasted every grace: the next start applies the crash rule
             return
-        ended = Ended(live.id, live.number, self._now(), outcome, live.has_secrets)
+        ended = Ended(
+            live.id, live.number, self._now(), outcome, live.has_secrets, live.has_webhook
+        )
         finish = Finish(ended, self._journal.next_version(), lines_text(live.lines or ()))
         nobody_waits = not self._queue and not self._feed.is_watched(live.id)
         live.is_ending = True
@@ -261,6 +269,8 @@ class Dispatcher:
         self._queue.discard(live.id)
         self._unknown.pop(live.id, None)
         self._live.pop(live.id, None)
+        if live.has_webhook:
+            self._to_tell()
 
     def _slot_free(self, job: Job | LiveJob) -> None:
         self._queue.release_slot(job.task, job.owner)

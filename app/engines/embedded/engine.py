@@ -12,6 +12,7 @@ from uuid import UUID
 from app.engines.embedded.answers import STORE_TIMEOUT, refuse, resolve
 from app.engines.embedded.changes import Cancelled, Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.deliveries import JournalDeliveries
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.housekeeping import Housekeeping
 from app.engines.embedded.journal import Journal
@@ -46,7 +47,16 @@ class EmbeddedEngine:
         self._journal = Journal(config.folder, retention, config.make_writer)
         self._feed = Feed()
         self._ledger = Ledgers(config.now)
-        self._dispatcher = Dispatcher(registry, self._journal, config, self._feed, self._ledger)
+        self.deliveries = JournalDeliveries(self._journal, config.now)
+        """What is to be told by webhooks."""
+        self._dispatcher = Dispatcher(
+            registry,
+            self._journal,
+            config,
+            self._feed,
+            self._ledger,
+            self.deliveries.news.set,
+        )
         self._submissions = Submissions(
             registry, self._journal, self._dispatcher, self._ledger, config
         )
@@ -266,7 +276,8 @@ class EmbeddedEngine:
         outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
         done: asyncio.Future[None] = self._journal.answers.new()
         then = partial(self._recovered, job, outcome, done)
-        ended = Ended(job.id, job.attempt, self._config.now(), outcome, has_secrets=True)
+        has_webhook = job.webhook is not None
+        ended = Ended(job.id, job.attempt, self._config.now(), outcome, True, has_webhook)
         self._journal.finish(Finish(ended, self._journal.next_version()), then)
         return done
 
@@ -277,5 +288,6 @@ class EmbeddedEngine:
         if status is not None:
             self._ledger.moved(job, Status.RUNNING, status, job.started_at)
         self._feed.changed(job.id)
+        self.deliveries.news.set()
         if status is Status.PENDING and outcome.retry_at is not None:
             self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))

@@ -17,7 +17,10 @@ _DUE: Final = "(SELECT value FROM json_each(?))"
 _DELETIONS: Final = (
     "DELETE FROM labels WHERE (name, value, high) IN (SELECT label.key, label.value, high "
     f"FROM jobs, json_each(jobs.labels) AS label WHERE high IN {_DUE})",
-    *(f"DELETE FROM {table} WHERE high IN {_DUE}" for table in ("attempts", "logs", "jobs")),
+    *(
+        f"DELETE FROM {table} WHERE high IN {_DUE}"
+        for table in ("attempts", "logs", "deliveries", "jobs")
+    ),
 )
 
 

@@ -27,6 +27,7 @@ from app.engines.embedded.changes import (
 )
 from app.engines.embedded.commit import Write
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
+from app.engines.embedded.delivery_rows import RecordAttempt
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.kept_secrets import empty_log
 from app.engines.embedded.lock import FolderLock
@@ -186,6 +187,10 @@ class Journal:
         """Queue a cancel; `then` gets None when there is no such job."""
         change = RequestCancel(job_id, self.next_version(), at, if_version)
         self._put(Write(change, then, refused))
+
+    def record_attempt(self, change: RecordAttempt, then: Callable[[bool | None], None]) -> None:
+        """Queue what an attempt to deliver came to."""
+        self._put(Write(change, then))
 
     def remove_expired(
         self,

@@ -5,7 +5,7 @@ it to another thread would. Readers never wait for the writer.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.damage import NONSENSE, Damage, is_damage
+from app.engines.embedded.delivery_rows import OF_JOB, due, next_due
 from app.engines.embedded.kept_secrets import with_secrets
 from app.engines.embedded.listing import keys_of
 from app.engines.embedded.recent import Recent
@@ -24,12 +25,13 @@ from app.engines.embedded.rows import (
     Row,
     job_of,
 )
+from app.jobs.deliveries import Due
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
-from app.jobs.stored import lines_of
+from app.jobs.stored import lines_of, with_deliveries
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -89,7 +91,7 @@ class Reader:
         job = self.recent.get(job_id)
         if job is None and (job := self._read(job_id)) is not None:
             self.recent.read(job)
-        return job
+        return job if job is None or job.webhook is None else self._with_deliveries(job)
 
     def require(self, job_id: UUID, owner: str | None = None) -> Job:
         """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""
@@ -102,6 +104,13 @@ class Reader:
     def with_secrets(self, job: Job) -> Job:
         """The job with its secrets, if it has any and has not ended."""
         return with_secrets(self._db, job)
+
+    @_telling
+    def due(
+        self, now: Millis, limit: int, busy: Collection[str], held: Collection[UUID]
+    ) -> tuple[Sequence[Due], Millis | None]:
+        """The deliveries that are due, and when a further one will be."""
+        return list(due(self._db, now, limit, busy, held)), next_due(self._db, now)
 
     @_telling
     def scrubs(self) -> int:
@@ -226,6 +235,10 @@ class Reader:
         """Close the connection, be it that SQLite cannot tidy up on a failing disk."""
         with contextlib.suppress(apsw.Error):
             self._db.close()
+
+    @_telling
+    def _with_deliveries(self, job: Job) -> Job:
+        return with_deliveries(job, self._rows(OF_JOB, halves(job.id)[:1]))
 
     @_telling
     def _read(self, job_id: UUID) -> Job | None:

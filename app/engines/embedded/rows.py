@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Attempt, Job, Millis
-from app.jobs.stored import error_of
+from app.jobs.stored import error_of, webhook_of, webhook_text
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -14,7 +14,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 COLUMNS: Final = (
     "high, low, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at, "
-    "start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error, "
+    "start_by, started_at, finished_at, cancel_requested_at, traceparent, webhook, labels, error, "
     "params, result"
 )
 
@@ -45,6 +45,7 @@ def row_of(job: Job) -> Row:
         None,
         None,
         job.traceparent,
+        webhook_text(job.webhook),
         to_json(dict(job.labels)).decode() if job.labels else None,
         None,
         job.params,
@@ -56,8 +57,8 @@ def job_of(row: Row, earlier: Iterable[Row] = (), retention: Millis = 0) -> Job:
     """The job of a row and of its earlier attempts; it expires `retention` after its end."""
     (
         high, low, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at,
-        start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error,
-        params, result,
+        start_by, started_at, finished_at, cancel_requested_at, traceparent, webhook, labels,
+        error, params, result,
     ) = row  # fmt: skip
     status, error = STATUSES[status], error_of(error)
     attempts = tuple(_attempt_of(*attempt) for attempt in earlier)
@@ -86,6 +87,7 @@ def job_of(row: Row, earlier: Iterable[Row] = (), retention: Millis = 0) -> Job:
         error=error,
         owner=owner,
         traceparent=traceparent,
+        webhook=webhook_of(webhook),
     )
 
 

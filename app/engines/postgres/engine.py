@@ -12,6 +12,7 @@ import psycopg
 from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import open_schema
+from app.engines.postgres.deliveries import TableDeliveries
 from app.engines.postgres.heartbeat import Heartbeat
 from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.listener import Listener
@@ -24,13 +25,7 @@ from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.watching import WatchedTables
 from app.engines.postgres.worker import Worker
-from app.jobs.errors import (
-    NoBackup,
-    ShuttingDown,
-    StartUpError,
-    StoreUnavailable,
-    VersionMismatch,
-)
+from app.jobs.errors import NoBackup, ShuttingDown, StartUpError, StoreUnavailable, VersionMismatch
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.feed import Feed
 from app.jobs.figures import Figures
@@ -52,6 +47,8 @@ class PostgresEngine:
         self._retention = round(config.retention * 1000)
         self._feed = Feed()
         self._tables = Tables(config.url, self._retention)
+        self.deliveries = TableDeliveries(self._tables, config.now)
+        """What is to be told by webhooks."""
         self._view = View(config.now)
         self._worker = Worker(registry, config, self._changed, self._feed.spoke)
         self._house = Housekeeping(registry, self._tables, self._worker, self._view, clock, config)
@@ -117,6 +114,7 @@ class PostgresEngine:
         try:
             await self._worker.finish(grace, cancel_grace)
             await self._house.stop()
+            await self.deliveries.let_go()
             await self._worker.writer.close()
         finally:
             await self._heartbeat.stop()
@@ -269,6 +267,7 @@ class PostgresEngine:
         """What is to be heard of, and who is told."""
         heard: dict[str, Callable[[str], None]] = {
             "awaitd_workers": lambda _: self._house.workers_changed(),
+            "awaitd_deliveries": lambda _: self.deliveries.news.set(),
         }
         if self._config.works:
             heard |= {
@@ -293,6 +292,7 @@ class PostgresEngine:
         """What was said meanwhile was not heard: everybody is to look for themselves."""
         self._reading.missed()
         self._house.workers_changed()
+        self.deliveries.news.set()
         self._worker.wake()
         self._feed.wake_all()
         self._worker.look_at(self._worker.running_jobs())

@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from app.engines.postgres.migrations import first_line
+from app.jobs.errors import StoreUnavailable
 
 log: Final = logging.getLogger(__name__)
 
@@ -26,3 +27,11 @@ class Outage:
         if self._lasts:
             log.warning("%s works again", self._what)
         self._lasts = False
+
+
+def unavailable(error: BaseException) -> StoreUnavailable:
+    """What callers are told when PostgreSQL does not answer, or says no.
+
+    What it says itself is for the log: it names hosts and users.
+    """
+    return StoreUnavailable(f"the database cannot be used ({type(error).__name__})")

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from app.jobs.figures import Kind
 from app.jobs.models import Attempt, Job, Millis, Progress
-from app.jobs.stored import error_of
+from app.jobs.stored import error_of, webhook_of
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -21,7 +21,7 @@ CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 _SMALL: Final = (
     "j.id, j.version, j.status, j.task, j.owner, j.priority, j.timeout, j.attempt, "
     "j.max_attempts, j.run_at, j.start_by, j.started_at, j.finished_at, j.cancel_requested_at, "
-    "j.traceparent, j.labels, j.error"
+    "j.traceparent, j.webhook, j.labels, j.error"
 )
 
 COLUMNS: Final = f"{_SMALL}, j.params, j.result"
@@ -37,8 +37,8 @@ def job_of(
     """The job of a row and of its earlier attempts; it expires `retention` after its end."""
     (
         job_id, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at,
-        start_by, started_at, finished_at, cancel_requested_at, traceparent, labels, error,
-        params, result,
+        start_by, started_at, finished_at, cancel_requested_at, traceparent, webhook, labels,
+        error, params, result,
     ) = row  # fmt: skip
     status, error = STATUSES[status], error_of(error)
     attempts = tuple(_attempt_of(*attempt) for attempt in earlier)
@@ -68,6 +68,7 @@ def job_of(
         progress=progress_of(progress) if status is Status.RUNNING else None,
         owner=owner,
         traceparent=traceparent,
+        webhook=webhook_of(webhook),
     )
 
 

@@ -20,8 +20,9 @@ from app.jobs.ids import JobIds
 from app.jobs.models import Job, Millis, NewJob, Submitted
 from app.jobs.record import record
 from app.jobs.registry import TaskRegistry
+from app.jobs.stored import webhook_text
 
-_SUBMIT = f"SELECT * FROM submit({', '.join(['%s'] * 16)})"
+_SUBMIT = f"SELECT * FROM submit({', '.join(['%s'] * 17)})"
 
 
 class Submissions:
@@ -163,7 +164,7 @@ def _values(job: Job, new: NewJob, now: Millis) -> tuple[Any, ...]:
     return (
         *(job.id, now, job.task, job.owner, job.priority, job.timeout, job.max_attempts),
         *(job.run_at, job.start_by, job.traceparent, labels_text(job), keys, job.params),
-        *(job.secrets, new.idempotency_key, new.fingerprint),
+        *(job.secrets, new.idempotency_key, new.fingerprint, webhook_text(job.webhook)),
     )
 
 

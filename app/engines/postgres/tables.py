@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from app.engines.postgres.connections import Async, begin_session, conninfo
 from app.engines.postgres.listing import PROGRESS, page_of
+from app.engines.postgres.outage import unavailable
 from app.engines.postgres.rows import (
     COLUMNS,
     SUMMARY,
@@ -22,13 +23,13 @@ from app.engines.postgres.rows import (
     numbers_of,
     progress_of,
 )
-from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
+from app.jobs.errors import JobExpired, JobNotFound
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
 from app.jobs.models import Job, JobQuery, Millis, Page, Progress
 from app.jobs.record import record
 from app.jobs.secrets import is_masked
-from app.jobs.stored import lines_of
+from app.jobs.stored import DELIVERY, lines_of, with_deliveries
 
 _CONNECTIONS: Final = 4
 _TIMEOUT: Final = 10.0
@@ -42,6 +43,7 @@ _EARLIER: Final = (
     "SELECT number, started_at, finished_at, outcome, error FROM attempts "
     "WHERE id = %s AND number <= %s ORDER BY number"
 )
+_DELIVERIES: Final = f"SELECT {DELIVERY} FROM deliveries WHERE id = %s"
 _CHANGED: Final = (
     "WITH bound AS (SELECT settled() AS settled, ("
     "SELECT version FROM jobs ORDER BY version DESC LIMIT 1) AS newest) "
@@ -145,7 +147,10 @@ class Tables:
             attempt, started_at = row[7], row[11]
             ended = attempt if started_at is None else attempt - 1  # more may have by now
             earlier = await self.rows(_EARLIER, (job_id, ended)) if ended else ()
-            return job_of(row, self._retention, earlier, progress)
+            job = job_of(row, self._retention, earlier, progress)
+            if job.webhook is None:
+                return job
+            return with_deliveries(job, await self.rows(_DELIVERIES, (job_id,)))
         return None
 
     async def require(self, job_id: UUID, owner: str | None = None) -> Job:
@@ -272,14 +277,6 @@ class Tables:
     async def _is_removed(self, job_id: UUID) -> bool:
         newest, _ = await self.marks()
         return job_id.version == 7 and job_id <= newest
-
-
-def unavailable(error: BaseException) -> StoreUnavailable:
-    """What callers are told when PostgreSQL does not answer, or says no.
-
-    What it says itself is for the log: it names hosts and users.
-    """
-    return StoreUnavailable(f"the database cannot be used ({type(error).__name__})")
 
 
 @contextlib.contextmanager

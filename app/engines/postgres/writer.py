@@ -17,8 +17,8 @@ import psycopg
 
 from app.engines.postgres.connections import Async, connect
 from app.engines.postgres.migrations import first_line
+from app.engines.postgres.outage import unavailable
 from app.engines.postgres.rows import Row
-from app.engines.postgres.tables import unavailable
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
 from app.jobs.record import record

@@ -75,7 +75,7 @@ def start(number: int, version: int) -> Start:
 
 def finish(number: int, version: int, outcome: Outcome = COMPLETE) -> Finish:
     """The end of an attempt."""
-    return Finish(Ended(JOB_ID, number, NOW, outcome, has_secrets=True), version)
+    return Finish(Ended(JOB_ID, number, NOW, outcome, has_secrets=True, has_webhook=False), version)
 
 
 def fail(version: int) -> Fail:

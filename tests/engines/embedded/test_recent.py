@@ -57,7 +57,11 @@ def test_secrets_are_forgotten() -> None:
     job = replace(JOB, attempt=1, attempts=(Attempt(1, 0),), secrets=b'["canary"]')
     outcome = Outcome(step=Step.COMPLETE, returned=b"1")
     recent = Recent(0)
-    recent.ended(job, Finish(Ended(job.id, 1, 5, outcome, has_secrets=True), 7), Status.COMPLETED)
+    recent.ended(
+        job,
+        Finish(Ended(job.id, 1, 5, outcome, has_secrets=True, has_webhook=False), 7),
+        Status.COMPLETED,
+    )
     kept = recent._jobs[job.id]
     assert isinstance(kept, tuple)
     assert kept[0].secrets is None

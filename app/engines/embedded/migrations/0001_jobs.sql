@@ -21,6 +21,8 @@ CREATE TABLE jobs (
     finished_at INTEGER,
     cancel_requested_at INTEGER,
     traceparent TEXT,
+    -- Who wants to be told of its end: a JSON array of the URL, its host and port, and statuses.
+    webhook TEXT,
     idempotency_key TEXT,
     fingerprint BLOB,
     labels TEXT,
@@ -62,6 +64,21 @@ CREATE TABLE labels (
     high INTEGER NOT NULL,
     PRIMARY KEY (name, value, high)
 ) STRICT, WITHOUT ROWID;
+
+-- The telling of a job's end by its webhook.
+CREATE TABLE deliveries (
+    high INTEGER PRIMARY KEY,
+    receiver TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    -- Null when no further attempt will be made.
+    next_at INTEGER,
+    delivered_at INTEGER,
+    last_status INTEGER,
+    last_error TEXT
+) STRICT;
+
+CREATE INDEX deliveries_of_receiver ON deliveries (receiver, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (next_at) WHERE next_at IS NOT NULL;
 
 -- What outlives the jobs: the newest id and the last change number of those removed.
 CREATE TABLE marks (

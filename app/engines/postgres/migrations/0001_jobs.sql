@@ -18,6 +18,8 @@ CREATE TABLE jobs (
     finished_at bigint,
     cancel_requested_at bigint,
     traceparent text,
+    -- Who wants to be told of its end: a JSON array of the URL, its host and port, and statuses.
+    webhook text,
     idempotency_key text,
     fingerprint bytea,
     labels text,
@@ -83,6 +85,22 @@ CREATE TABLE secrets (
     id uuid PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
     params bytea NOT NULL
 );
+
+-- The telling of a job's end by its webhook. Goes with the job.
+CREATE TABLE deliveries (
+    id uuid PRIMARY KEY,
+    receiver text NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    -- Null when no further attempt will be made.
+    next_at bigint,
+    -- When any node may take it: later than that while one holds it.
+    due_at bigint,
+    delivered_at bigint,
+    last_status integer,
+    last_error text
+);
+CREATE INDEX deliveries_of_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (due_at) WHERE due_at IS NOT NULL;
 
 -- What outlives the jobs: the newest id and the last change number of those removed.
 CREATE TABLE marks (
@@ -150,6 +168,42 @@ CREATE TRIGGER stamp_new BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION sta
 CREATE TRIGGER stamp_changed BEFORE UPDATE OF status, cancel_requested_at ON jobs
     FOR EACH ROW EXECUTE FUNCTION stamp();
 
+-- However a job ends, the change that ends it has that told, if its webhook is for such an end.
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO deliveries (id, receiver, next_at, due_at)
+    VALUES (NEW.id, NEW.webhook::json ->> 1, NEW.finished_at, NEW.finished_at);
+    PERFORM pg_notify('awaitd_deliveries', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER tell AFTER UPDATE OF status ON jobs FOR EACH ROW
+    WHEN (NEW.webhook IS NOT NULL AND NEW.webhook::jsonb -> 2 @> to_jsonb(NEW.status))
+    EXECUTE FUNCTION tell();
+
+-- The first delivery of each receiver that is due, held until `_until`; none of the busy ones. Walks
+-- from receiver to receiver, each of them a look into an index, however many deliveries it has.
+CREATE FUNCTION take_deliveries(_now bigint, _until bigint, _limit integer, _busy text[])
+RETURNS SETOF deliveries LANGUAGE sql AS $$
+    WITH RECURSIVE walk AS (
+        (SELECT receiver FROM deliveries WHERE due_at IS NOT NULL ORDER BY receiver LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT d.receiver FROM deliveries d
+            WHERE d.due_at IS NOT NULL AND d.receiver > walk.receiver ORDER BY d.receiver LIMIT 1
+        ) FROM walk WHERE walk.receiver IS NOT NULL
+    ), found AS MATERIALIZED (
+        SELECT first.id FROM walk, LATERAL (
+            SELECT d.id FROM deliveries d
+            WHERE d.receiver = walk.receiver AND d.due_at <= _now
+            ORDER BY d.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS first
+        WHERE walk.receiver <> ALL (_busy) LIMIT _limit
+    )
+    UPDATE deliveries SET due_at = _until FROM found WHERE deliveries.id = found.id
+    RETURNING deliveries.*
+$$;
+
 -- Every change number below this is committed, rolled back, or will never be given out.
 CREATE FUNCTION settled() RETURNS bigint LANGUAGE sql STABLE AS
     'SELECT (epoch() + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 12';
@@ -203,7 +257,8 @@ $$;
 CREATE FUNCTION submit(
     _id uuid, _now bigint, _task text, _owner text, _priority bigint, _timeout double precision,
     _max_attempts integer, _run_at bigint, _start_by bigint, _traceparent text, _labels text,
-    _label_keys text[], _params bytea, _secrets bytea, _key text, _fingerprint bytea
+    _label_keys text[], _params bytea, _secrets bytea, _key text, _fingerprint bytea,
+    _webhook text DEFAULT NULL
 ) RETURNS TABLE (its_version bigint, known uuid, its_fingerprint bytea) LANGUAGE plpgsql AS $$
 DECLARE
     _dispatch bigint;
@@ -211,10 +266,12 @@ BEGIN
     _dispatch := dispatch(_id, _task, _priority, _run_at, _now);
     INSERT INTO jobs AS j (
         id, version, status, task, owner, priority, timeout, attempt, max_attempts, run_at,
-        start_by, traceparent, labels, label_keys, params, idempotency_key, fingerprint, dispatch
+        start_by, traceparent, webhook, labels, label_keys, params, idempotency_key, fingerprint,
+        dispatch
     ) VALUES (
         _id, 0, 0, _task, _owner, _priority, _timeout, 0, _max_attempts, _run_at,
-        _start_by, _traceparent, _labels, _label_keys, _params, _key, _fingerprint, _dispatch
+        _start_by, _traceparent, _webhook, _labels, _label_keys, _params, _key, _fingerprint,
+        _dispatch
     ) ON CONFLICT DO NOTHING RETURNING j.version, j.id, j.fingerprint
     INTO its_version, known, its_fingerprint;
     IF FOUND THEN
@@ -519,6 +576,7 @@ BEGIN
     IF cardinality(_ids) = 0 THEN
         RETURN 0;
     END IF;
+    DELETE FROM deliveries WHERE id = ANY (_ids);
     WITH gone AS (
         DELETE FROM jobs WHERE id = ANY (_ids) RETURNING id, version, owner, task, status
     ), counted AS (

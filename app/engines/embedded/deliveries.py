@@ -1,0 +1,41 @@
+"""What the embedded engine has to deliver: the port over its journal."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from uuid import UUID
+
+from app.engines.embedded.delivery_rows import RecordAttempt
+from app.engines.embedded.journal import Journal
+from app.jobs.deliveries import Due, Tried
+from app.jobs.models import Millis
+
+
+class JournalDeliveries:
+    """The deliveries of a journal; memory holds only those that are being tried."""
+
+    def __init__(self, journal: Journal, now: Callable[[], Millis]) -> None:
+        self._journal = journal
+        self._now = now
+        self._held: set[UUID] = set()
+        self.news = asyncio.Event()
+        """Set when there may be more to take than there was."""
+
+    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+        """Those that are due, and the seconds until a further one will be."""
+        now = self._now()
+        found, next_at = self._journal.reader.due(now, limit, busy, self._held)
+        self._held.update(due.job.id for due in found)
+        return found, None if next_at is None else (next_at - now) / 1000
+
+    async def record(self, due: Due, tried: Tried) -> None:
+        """Write what an attempt came to, however long the store takes: it has been made."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        change = RecordAttempt(due.job.id, due.attempts, tried)
+        self._journal.record_attempt(change, partial(self._recorded, due.job.id, done))
+        await done
+
+    def _recorded(self, job_id: UUID, done: asyncio.Future[None], _: bool | None) -> None:
+        self._held.discard(job_id)
+        if not done.done():
+            done.set_result(None)

@@ -1,0 +1,68 @@
+"""What the distributed engine has to deliver: whichever node comes first takes it, for a while."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+from app.engines.postgres.rows import SUMMARY, Row, job_of
+from app.engines.postgres.tables import Tables
+from app.jobs.deliveries import Due, Tried
+from app.jobs.errors import StoreUnavailable
+from app.jobs.models import Millis
+
+HELD: Final[Millis] = 60_000
+"""How long a delivery is its taker's: longer than any attempt takes. Then others try it."""
+
+_TAKE: Final = (
+    f"SELECT {SUMMARY}, taken.attempts FROM take_deliveries(%s, %s, %s, %s) AS taken "
+    "JOIN jobs j USING (id)"
+)
+_NEXT: Final = "SELECT min(due_at) FROM deliveries WHERE due_at > %s"
+_RECORD: Final = (
+    "UPDATE deliveries SET attempts = attempts + 1, due_at = %s, next_at = %s, delivered_at = %s, "
+    "last_status = %s, last_error = %s WHERE id = %s AND attempts = %s RETURNING id"
+)
+_LET_GO: Final = (
+    "UPDATE deliveries SET due_at = next_at WHERE id = ANY(%s) AND due_at IS NOT NULL RETURNING id"
+)
+
+
+class TableDeliveries:
+    """The deliveries in the tables. Two nodes do not hold the same one."""
+
+    def __init__(self, tables: Tables, now: Callable[[], Millis]) -> None:
+        self._tables = tables
+        self._now = now
+        self._held: set[UUID] = set()
+        self.news = asyncio.Event()
+        """Set when there may be more to take than there was."""
+
+    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+        """Those that are due, and the seconds until a further one will be."""
+        now = self._now()
+        rows = await self._tables.rows(_TAKE, (now, now + HELD, limit, list(busy)))
+        found = [due for row in rows if (due := self._due(row)) is not None]
+        self._held.update(due.job.id for due in found)
+        [(next_at,)] = await self._tables.rows(_NEXT, (now,))
+        return found, None if next_at is None else (next_at - now) / 1000
+
+    async def record(self, due: Due, tried: Tried) -> None:
+        """Write what an attempt came to, unless another node has recorded one meanwhile."""
+        times = (tried.next_at, tried.next_at, tried.delivered_at)
+        values = (*times, tried.status, tried.error, due.job.id, due.attempts)
+        self._held.discard(due.job.id)
+        await self._tables.rows(_RECORD, values)
+
+    async def let_go(self) -> None:
+        """Leave what was taken and not recorded to other nodes, at once."""
+        held, self._held = self._held, set()
+        if held:
+            with contextlib.suppress(StoreUnavailable):  # then others wait until its time is up
+                await self._tables.rows(_LET_GO, (list(held),))
+
+    def _due(self, row: Row) -> Due | None:
+        *columns, attempts = row
+        job = job_of(columns, 0)
+        return None if job.webhook is None else Due(job, job.webhook, attempts)

@@ -1,0 +1,38 @@
+"""Where webhooks may go: what can be told from a URL alone, before anything is sent to it.
+
+What its name stands for is judged by the outbound guard, at each connection.
+"""
+
+import re
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Final
+
+import httpx
+
+from app.outbound import OutboundPolicy
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
+
+
+def receiver_of(url: str, policy: OutboundPolicy) -> str:
+    """The host and port of a URL for webhooks; raises ValueError with what is wrong with it."""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError("is no URL") from error
+    host, port = parts.raw_host.decode("ascii"), parts.port or _PORTS.get(parts.scheme, 0)
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port >= 1 << 16:
+        raise ValueError("is no URL of http or https with a host")
+    if parts.userinfo:
+        raise ValueError("has a user or a password, which are not sent: use a path nobody guesses")
+    address = None
+    with suppress(ValueError):
+        address = ip_address(host)
+    if address is not None and not policy.allows(host, address):
+        raise ValueError(
+            "has an address that is not public (the setting AWAITD_OUTBOUND_ALLOW lists what is "
+            "let through all the same)"
+        )
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

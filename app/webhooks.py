@@ -1,0 +1,284 @@
+"""Sends webhooks: takes what is due from the engine, tells it, and says what came of it.
+
+Nothing of it holds up a job: an engine writes down what is to be told with the end of the job, and
+is not waited for by anybody here. A receiver that hangs has a few of the attempts that are made at
+once, and no more.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from app.jobs.deliveries import Deliveries, Due, Tried
+from app.jobs.errors import StoreUnavailable
+from app.jobs.models import Job, Millis
+from app.jobs.record import record
+from app.jobs.texts import to_json
+from app.jobs.webhooks import delivery_id
+from app.outbound import (
+    OutboundPolicy,
+    OutboundRefused,
+    Resolver,
+    outbound_client,
+    outbound_policy,
+)
+from app.signing import Signer
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 100
+"""Attempts that are made at once."""
+
+OF_RECEIVER: Final = 4
+"""The same with one receiver: it takes 25 that hang to hold up another one."""
+
+WITHIN: Final = 20.0
+"""Seconds that an attempt may take in all."""
+
+HOUR: Final = 3600.0
+
+SCHEDULE: Final = (5.0, 300.0, HOUR / 2, *(HOUR * n for n in (2, 5, 10, 14, 20, 24)))
+"""Seconds from each failed attempt to the next one; the one after the last is not made."""
+
+LONGEST: Final = 24 * HOUR
+"""Seconds that a receiver can put an attempt off by `Retry-After`."""
+
+MAX_BODY: Final = 20_000
+"""Bytes that a message has at most."""
+
+_JITTER: Final = 0.2
+_SKIMMED: Final = 4_096
+_LOOK_EVERY: Final = 60.0
+_AGAIN: Final = 1.0
+_SHARE: Final = 4
+"""How many times as long as a look for what is due takes there is none: it goes from receiver to
+receiver, and there may be many."""
+
+_REASONS: Final = (
+    (OutboundRefused, "its address is not public"),
+    ((httpx.TimeoutException, TimeoutError), "no answer in time"),
+    (httpx.ConnectError, "no connection"),
+    (httpx.TransportError, "the connection broke"),
+)
+
+
+def _wall_clock() -> Millis:
+    return time.time_ns() // 1_000_000
+
+
+@record(frozen=True, slots=True)
+class _Answer:
+    """What came of an attempt: an HTTP status, or the reason why there is none."""
+
+    status: int | None = None
+    error: str | None = None
+    retry_after: str = ""
+
+
+class Sender:
+    """Makes attempts from `async with` to its end, which cuts off those that are being made."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        signer: Signer,
+        policy: OutboundPolicy,
+        *,
+        schedule: Sequence[float] = SCHEDULE,
+        within: float = WITHIN,
+        now: Callable[[], Millis] = _wall_clock,
+    ) -> None:
+        self._deliveries = deliveries
+        self._signer = signer
+        self._policy = policy
+        self._schedule = schedule
+        self._within = within
+        self._now = now
+        self._sending: Counter[str] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="awaitd-webhooks")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End; what is not recorded is tried again by whoever sends next."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        outbound_policy.set(self._policy)
+        with _resolving() as resolver:
+            async with (
+                outbound_client(
+                    timeout=self._within, max_connections=AT_ONCE, resolver=resolver
+                ) as client,
+                asyncio.TaskGroup() as group,
+            ):
+                client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+                await self._send(client, group)
+
+    async def _send(self, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
+        news, loop = self._deliveries.news, asyncio.get_running_loop()
+        while True:
+            news.clear()
+            began = loop.time()
+            pause = await self._look(client, group)
+            await asyncio.sleep(_SHARE * (loop.time() - began))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await news.wait()
+
+    async def _look(self, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> float:
+        """Begin what is due, as far as there is room; gives the seconds until more may be."""
+        try:
+            while room := AT_ONCE - self._sending.total():
+                busy = [each for each, number in self._sending.items() if number >= OF_RECEIVER]
+                found, pause = await self._deliveries.take(room, busy)
+                if not found:
+                    return _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY)
+                for due in found:
+                    self._sending[due.webhook.receiver] += 1
+                    group.create_task(self._deliver(due, client))
+        except StoreUnavailable:
+            return _AGAIN
+        except Exception:  # whatever it is, the next look tries again
+            log.exception("webhooks that are due were not found")
+            return _AGAIN
+        return _LOOK_EVERY
+
+    async def _deliver(self, due: Due, client: httpx.AsyncClient) -> None:
+        receiver = due.webhook.receiver
+        try:
+            tried = self._judged(due, await self._answer(due, client))
+            await self._deliveries.record(due, tried)
+        except StoreUnavailable:
+            log.warning("an attempt to tell %s of job %s was not recorded", receiver, due.job.id)
+        except Exception:  # whatever it is, the others go on
+            log.exception("telling %s of job %s failed", receiver, due.job.id)
+        finally:
+            self._sending[receiver] -= 1
+            if not self._sending[receiver]:
+                del self._sending[receiver]
+            self._deliveries.news.set()
+
+    async def _answer(self, due: Due, client: httpx.AsyncClient) -> _Answer:
+        """Make one attempt. The status counts, whatever becomes of the body that follows it."""
+        answer = None
+        body = message_of(due.job)
+        event = delivery_id(due.job.id, due.job.status)
+        headers = {
+            "Content-Type": "application/json",
+            **self._signer.headers(event, self._now() // 1000, body),
+        }
+        try:
+            async with (
+                asyncio.timeout(self._within),
+                client.stream("POST", due.webhook.url, content=body, headers=headers) as response,
+            ):
+                retry_after = response.headers.get("retry-after", "")
+                answer = _Answer(response.status_code, None, retry_after)
+                await _skim(response)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
+            return answer or _Answer(error=_reason_of(error))
+        return answer
+
+    def _judged(self, due: Due, answer: _Answer) -> Tried:
+        """What an attempt came to, and when the next one is due, if there is to be one."""
+        now, number = self._now(), due.attempts
+        if answer.status is not None and 200 <= answer.status < 300:
+            return Tried(delivered_at=now, status=answer.status)
+        if answer.status == httpx.codes.GONE or number >= len(self._schedule):
+            text = "job %s was not told to %s: given up after %d attempts (%s)"
+            what = answer.error or f"HTTP {answer.status}"
+            log.warning(text, due.job.id, due.webhook.receiver, number + 1, what)
+            return Tried(status=answer.status, error=answer.error)
+        delay = self._schedule[number] * (1 + _JITTER * random.random())
+        delay = max(delay, min(_seconds_of(answer.retry_after, now), LONGEST))
+        return Tried(next_at=now + round(delay * 1000), status=answer.status, error=answer.error)
+
+
+def message_of(job: Job) -> bytes:
+    """What is told of a job's end: the same in every attempt; neither params, result nor texts."""
+    path = f"/jobs/{job.id}"
+    data: dict[str, Any] = {
+        "id": str(job.id),
+        "task": job.task,
+        "status": job.status,
+        "attempt": job.attempt,
+        "error": None if job.error is None else {"type": job.error.type},
+        "labels": dict(job.labels),
+        "links": {"self": path, "result": f"{path}/result"},
+    }
+    message = {"type": f"job.{job.status}", "timestamp": _rfc3339(job.finished_at), "data": data}
+    body = to_json(message)
+    if len(body) > MAX_BODY:
+        data["labels"] = None
+        body = to_json(message)
+    return body
+
+
+def _rfc3339(time: Millis | None) -> str:
+    assert time is not None, "the job has not ended"
+    text = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+@contextlib.contextmanager
+def _resolving() -> Iterator[Resolver]:
+    """Looks names up in threads of its own: one that hangs takes none of those that jobs need."""
+    threads = ThreadPoolExecutor(AT_ONCE, "awaitd-webhooks")
+
+    async def resolve(host: str, port: int) -> list[str]:
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(threads, ask)
+        return [str(address[0]) for *_, address in found]
+
+    try:
+        yield resolve
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _skim(response: httpx.Response) -> None:
+    """Read a short body, so that its connection serves once more."""
+    async for _ in response.aiter_raw():
+        if response.num_bytes_downloaded > _SKIMMED:
+            return
+
+
+def _reason_of(error: Exception) -> str:
+    """Why there was no answer, in words of ours: what is in an exception may be anybody's."""
+    reasons = (reason for kind, reason in _REASONS if isinstance(error, kind))
+    return next(reasons, "the request cannot be sent")
+
+
+def _seconds_of(retry_after: str, now: Millis) -> float:
+    """How long a receiver asks to be left alone: in seconds, or until a time; 0 for nonsense."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        return parsedate_to_datetime(retry_after).timestamp() - now / 1000
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
