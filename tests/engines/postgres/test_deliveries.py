@@ -1,0 +1,106 @@
+"""Deliveries of which several nodes could make each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeAlias
+
+import psycopg
+import pytest
+
+from app.engines.postgres import PostgresEngine
+from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.connections import conninfo
+from app.engines.postgres.deliveries import HELD
+from app.jobs.deliveries import Tried
+from app.jobs.webhooks import Webhook
+from tests.engines.clock import WallClock
+from tests.engines.harness import accepted, ended
+from tests.engines.puppets import Puppets, job_of
+
+HOOK: Final = Webhook("https://a.example/hook", "a.example:443")
+
+Open: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture
+async def node(url: str, puppets: Puppets) -> AsyncIterator[Open]:
+    """Opens nodes on one database, with the options of `PostgresConfig`."""
+    async with AsyncExitStack() as stack:
+
+        async def open_node(**options: Any) -> PostgresEngine:
+            defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.1, "housekeeping_every": 60.0}
+            config = PostgresConfig(url=url, watch_loop=False, **{**defaults, **options})
+            return await stack.enter_async_context(PostgresEngine(puppets.registry(), config))
+
+        yield open_node
+
+
+async def test_one_node_holds_it(node: Open) -> None:
+    """Of several nodes that ask at once, one gets a delivery; each of several goes to one."""
+    nodes = [await node(), await node(works=False), await node(serves=False)]
+    hooks = [Webhook(f"https://{n}.example/", f"{n}.example:443") for n in range(5)]
+    jobs = [
+        await ended(nodes[0], await accepted(nodes[0], job_of("echo", webhook=h))) for h in hooks
+    ]
+    found = await asyncio.gather(*(each.deliveries.take(10, ()) for each in nodes * 3))
+    given = [due.job.id for batch, _ in found for due in batch]
+    assert sorted(given) == sorted(job.id for job in jobs)
+
+
+async def test_every_node_is_woken(node: Open) -> None:
+    """The end of a job wakes all nodes that could tell it."""
+    nodes = [await node(), await node(works=False), await node(serves=False)]
+    for each in nodes:
+        each.deliveries.news.clear()
+    await ended(nodes[0], await accepted(nodes[0], job_of("echo", webhook=HOOK)))
+    for each in nodes:
+        await each.deliveries.news.wait()
+
+
+async def test_a_holder_that_is_silent(node: Open) -> None:
+    """What a node has held for too long is another's; what the first one says then is too late."""
+    clock = WallClock()
+    first, second = await node(now=clock), await node(now=clock, works=False)
+    job = await ended(first, await accepted(first, job_of("echo", webhook=HOOK)))
+    [[held], _] = await first.deliveries.take(10, ())
+    [nothing, pause] = await second.deliveries.take(10, ())
+    assert not nothing
+    assert 0 < pause <= HELD / 1000
+    clock.set_by(pause)
+    [[due], _] = await second.deliveries.take(10, ())
+    assert due.job.id == job.id
+    await second.deliveries.record(due, Tried(delivered_at=9, status=200))
+    await first.deliveries.record(held, Tried(next_at=5, status=500))
+    [delivery] = (await first.get(job.id)).deliveries
+    assert (delivery.attempts, delivery.last_status) == (1, 200)
+
+
+async def test_a_hold_does_not_show(node: Open) -> None:
+    """While a delivery is being made the job shows when it was due, as before."""
+    engine = await node()
+    job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+    before = await engine.get(job.id)
+    await engine.deliveries.take(10, ())
+    assert await engine.get(job.id) == before
+
+
+async def test_what_a_look_costs(node: Open, url: str) -> None:
+    """What is due is found by a few looks into an index, however much one receiver is owed."""
+    engine = await node()
+    job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute(
+            "INSERT INTO deliveries (id, receiver, next_at, due_at) "
+            "SELECT gen_random_uuid(), 'b.example:443', n, n FROM generate_series(1, 20000) AS n"
+        )
+        db.execute("ANALYZE deliveries")
+        with db.transaction(force_rollback=True):
+            text = "SELECT id FROM take_deliveries(%s, %s, 10, %s)"
+            found = db.execute(text, (1 << 50, 1 << 51, ["b.example:443"])).fetchall()
+            [[read]] = db.execute(
+                "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
+                "WHERE relname = 'deliveries'"
+            ).fetchall()
+    assert found == [(job.id,)]
+    assert read < 50
