@@ -44,6 +44,9 @@ def run(  # noqa: PLR0913 - each is an argument or option of the command
     key: Annotated[
         str | None, typer.Option(help="The idempotency key: the same one makes no second job.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Who is told when it has ended.")
+    ] = None,
     url: Url = None,
 ) -> None:
     """Submit a job and print its id; with --wait, its result as JSON once it has ended.
@@ -55,9 +58,15 @@ def run(  # noqa: PLR0913 - each is an argument or option of the command
     given = _object_in(params) | _params_in(values or [])
     labels = _once([pair_of(text, "label") for text in label or ()])
     with connected(url, patient=wait) as client:
-        from app.client import Options
+        from app.client import Options, Webhook
 
-        options = Options(priority=priority, delay=delay, labels=labels, idempotency_key=key)
+        options = Options(
+            priority=priority,
+            delay=delay,
+            labels=labels,
+            webhook=None if webhook is None else Webhook(webhook),
+            idempotency_key=key,
+        )
         _submitted(client, client.submit(task, options, **given), wait, timeout)
 
 

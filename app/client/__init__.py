@@ -35,7 +35,17 @@ from app.client.errors import (
     Untrusted,
 )
 from app.client.options import Filters, Options
-from app.client.records import Attempt, Job, JobError, JobEvent, LogLine, Progress, Task
+from app.client.records import (
+    Attempt,
+    Delivery,
+    Job,
+    JobError,
+    JobEvent,
+    LogLine,
+    Progress,
+    Task,
+    Webhook,
+)
 from app.client.sync import Awaitd, JobHandle
 from app.scheduler import Status, TaskNotFinished
 
@@ -46,6 +56,7 @@ __all__ = [
     "Awaitd",
     "AwaitdError",
     "Busy",
+    "Delivery",
     "Filters",
     "Forbidden",
     "InvalidParameter",
@@ -81,4 +92,5 @@ __all__ = [
     "UnknownTask",
     "Unreachable",
     "Untrusted",
+    "Webhook",
 ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from app.client.records import Webhook
 from app.client.wire import SUMMARY, Request, to_json
 
 _HEADERS = ("idempotency_key", "traceparent")
@@ -30,6 +31,8 @@ class Options:
     """Seconds that one attempt may take; at most, and by default, the task's own."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Names and values of your own, kept with the job."""
+    webhook: Webhook | None = None
+    """Who is told when it has ended."""
     idempotency_key: str | None = None
     """Submissions with the same key make one job; None: a new key for each call of `submit`."""
     traceparent: str | None = None
@@ -42,6 +45,8 @@ def submission(options: Options | None, **members: Any) -> Request:
     given = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _HEADERS}
     if options.run_at is not None:
         given["run_at"] = options.run_at.isoformat()
+    if options.webhook is not None:
+        given["webhook"] = {"url": options.webhook.url, "events": options.webhook.events}
     body = {name: value for name, value in (members | given).items() if value not in (None, {})}
     headers = SUMMARY | {
         "Content-Type": "application/json",

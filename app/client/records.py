@@ -50,8 +50,37 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How the telling of a job's end is going."""
+
+    id: str
+    """The `webhook-id` of every attempt."""
+    event: str
+    status: str
+    """`pending`, `delivered` or `failed`."""
+    attempts: int
+    last_status: int | None
+    """The HTTP status that answered the last attempt."""
+    last_error: str | None
+    """Why the last attempt was not answered."""
+    next_attempt_at: datetime | None
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told by a signed POST that a job has ended, and how that goes."""
+
+    url: str = field(repr=False)
+    events: tuple[str, ...] = ("completed", "failed", "cancelled")
+    """In which of these statuses its end is told."""
+    deliveries: tuple[Delivery, ...] = ()
+    """The service's to say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it was at one moment. In lists and events without params, result and attempts."""
+    """A job as it was at one moment. Lists and events have no params, result, attempts, webhook."""
 
     id: UUID
     task: str
@@ -80,6 +109,7 @@ class Job:
     expires_at: datetime | None
     """When it may be removed; None before its end."""
     cancel_requested_at: datetime | None
+    webhook: Webhook | None
     document: Mapping[str, Any] = field(repr=False, compare=False)
     """The JSON as it came."""
 
@@ -151,6 +181,7 @@ def job_of(members: Mapping[str, Any]) -> Job:
         finished_at=_optional_time(members["finished_at"]),
         expires_at=_optional_time(members["expires_at"]),
         cancel_requested_at=_optional_time(members["cancel_requested_at"]),
+        webhook=_webhook_of(members.get("webhook")),
         document=members,
     )
 
@@ -197,6 +228,19 @@ def _attempt_of(members: Mapping[str, Any]) -> Attempt:
         None if members["outcome"] is None else Status(members["outcome"]),
         _optional_error(members["error"]),
     )
+
+
+def _webhook_of(members: Mapping[str, Any] | None) -> Webhook | None:
+    if members is None:
+        return None
+    deliveries = tuple(_delivery_of(delivery) for delivery in members["deliveries"])
+    return Webhook(members["url"], tuple(members["events"]), deliveries)
+
+
+def _delivery_of(members: Mapping[str, Any]) -> Delivery:
+    names = Delivery.__dataclass_fields__.keys()
+    times = {name: _optional_time(members[name]) for name in ("next_attempt_at", "delivered_at")}
+    return Delivery(**{name: members[name] for name in names} | times)
 
 
 def _optional_error(members: Mapping[str, Any] | None) -> JobError | None:

@@ -15,7 +15,7 @@ MAX_WAIT: Final = 50
 """Seconds that the service is asked to hold an answer back at most; many proxies give up at 60."""
 
 SUMMARY: Final = {"Prefer": "return=minimal"}
-"""A job without its params, result and attempts."""
+"""A job without its params, result, attempts and webhook."""
 
 
 @dataclass(frozen=True, slots=True)

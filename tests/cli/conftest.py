@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.commands import cli
+from tests.support.receiver import SECRET
 from tests.support.server import Server
 
 TASKS = "app.tasks,tests.support.tasks_for_tests,tests.client.tasks"
@@ -16,7 +17,9 @@ Awaitd = Callable[..., Result]
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the tasks that ship and those for tests, shared by all tests of this folder."""
     folder = tmp_path_factory.mktemp("jobs")
-    with Server(folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0") as server:
+    with Server(
+        folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0", AWAITD_WEBHOOK_SECRET=SECRET
+    ) as server:
         yield server
 
 

@@ -14,11 +14,13 @@ DEEP = "[" * 50_000 + "]" * 50_000
 def test_a_submission_prints_the_id(awaitd: Awaitd, jobs: Server) -> None:
     """Without --wait it prints the job's id alone, and what is asked for arrives."""
     labels = ("--label", "order=42", "--label", "a=b=c")
-    ran = awaitd("run", "sleep", "seconds=0", "--priority", 3, "--delay", 60, *labels)
+    hook = ("--webhook", "https://example.org/hook")
+    ran = awaitd("run", "sleep", "seconds=0", "--priority", 3, "--delay", 60, *labels, *hook)
     assert (ran.exit_code, ran.stderr) == (0, "")
     job = jobs.job(ran.stdout.strip())
     assert (job["task"], job["params"], job["priority"]) == ("sleep", {"seconds": 0}, 3)
     assert (job["status"], job["labels"]) == ("pending", {"order": "42", "a": "b=c"})
+    assert job["webhook"]["url"] == "https://example.org/hook"
     assert awaitd("cancel", job["id"]).exit_code == 0
 
 
@@ -86,6 +88,7 @@ def test_a_failed_job_is_1(awaitd: Awaitd) -> None:
         (("sleep",), "/params/seconds"),
         (("sleep", "seconds=x"), "/params/seconds: Input should be a valid number"),
         (("sleep", "seconds=1", "--label", "a b=c"), "/labels"),
+        (("sleep", "seconds=1", "--webhook", "ftp://example.org/"), "/webhook/url"),
         (("sleep", "seconds"), "'seconds' is no param, such as name=value"),
         (("sleep", "=1"), "is no param"),
         (("sleep", "seconds=1", "--label", "a"), "is no label"),

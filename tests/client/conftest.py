@@ -9,6 +9,7 @@ from anyio.from_thread import start_blocking_portal
 
 from app.client import AsyncAwaitd, Awaitd
 from tests.client.in_loop import InLoop
+from tests.support.receiver import SECRET
 from tests.support.relay import Relay
 from tests.support.server import Server
 
@@ -21,7 +22,13 @@ Connect = Callable[..., Any]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the tasks that ship and those for tests, shared by all tests of this folder."""
     folder = tmp_path_factory.mktemp("client")
-    with Server(folder, AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0") as server:
+    with Server(
+        folder,
+        AWAITD_TASKS=TASKS,
+        AWAITD_SHUTDOWN_GRACE="0",
+        AWAITD_OUTBOUND_ALLOW="127.0.0.1",
+        AWAITD_WEBHOOK_SECRET=SECRET,
+    ) as server:
         yield server
 
 

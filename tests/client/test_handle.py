@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from app.client import JobFailed, Options, Progress, Status, TaskNotFinished
+from app.client import JobFailed, Options, Progress, Status, TaskNotFinished, Webhook
 from tests.support.gates import open_gate
+from tests.support.receiver import Receiver
 
 
 def test_a_job_that_returns(client: Any, gate: Path) -> None:
@@ -139,6 +140,26 @@ def test_details(client: Any) -> None:
     assert found.created_at <= found.attempts[0].started_at <= found.finished_at
     assert found.attempts[0].outcome is Status.COMPLETED
     assert found.document["links"]["self"] == f"/jobs/{job.id}"
+
+
+def test_webhook(client: Any) -> None:
+    """Who is told of a job's end is submitted with it, and the job says how that went."""
+    with Receiver() as receiver:
+        options = Options(webhook=Webhook(receiver.url, ("completed",)))
+        job = client.submit("echo", options, value="one")
+        job.wait()
+        message = receiver.message()
+        assert message.verified()["data"]["id"] == str(job.id)
+        webhook = job.details().webhook
+        while webhook.deliveries[0].status == "pending":
+            webhook = job.details().webhook
+    assert (webhook.url, webhook.events) == (receiver.url, ("completed",))
+    [delivery] = webhook.deliveries
+    assert (delivery.id, delivery.event, delivery.status) == (message.id, "completed", "delivered")
+    assert (delivery.attempts, delivery.last_status, delivery.last_error) == (1, 204, None)
+    assert delivery.delivered_at.utcoffset() is not None
+    assert delivery.next_attempt_at is None
+    assert receiver.url not in repr(webhook)
 
 
 def test_again(client: Any) -> None:
