@@ -14,16 +14,20 @@ from app.outbound import OutboundPolicy
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
+_PRINTABLE: Final = re.compile(r"[!-~]*")
 
 
 def receiver_of(url: str, policy: OutboundPolicy) -> str:
     """The host and port of a URL for webhooks; raises ValueError with what is wrong with it."""
+    if not _PRINTABLE.fullmatch(url):
+        raise ValueError("is no URL: it has characters that are written as %… or xn--…")
     try:
         parts = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:
+    except httpx.InvalidURL as error:
         raise ValueError("is no URL") from error
-    host, port = parts.raw_host.decode("ascii"), parts.port or _PORTS.get(parts.scheme, 0)
-    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or port >= 1 << 16:
+    host = parts.raw_host.decode("ascii")
+    port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or not 0 < port < 1 << 16:
         raise ValueError("is no URL of http or https with a host")
     if parts.userinfo:
         raise ValueError("has a user or a password, which are not sent: use a path nobody guesses")

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from app.jobs.deliveries import Deliveries, Due, Tried
+from app.jobs.deliveries import Deliveries, Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import Job, Millis
 from app.jobs.record import record
@@ -65,7 +65,7 @@ _SKIMMED: Final = 4_096
 _LOOK_EVERY: Final = 60.0
 _AGAIN: Final = 1.0
 _SHARE: Final = 4
-"""How many times as long as a look for what is due takes there is none: it goes from receiver to
+"""How many times as long as a look for what is due there is none after it: it goes from receiver to
 receiver, and there may be many."""
 
 _REASONS: Final = (
@@ -109,6 +109,8 @@ class Sender:
         self._within = within
         self._now = now
         self._sending: Counter[str] = Counter()
+        self._last = ""
+        """The receiver that had its turn last: the next one is that after it, by its name."""
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -145,7 +147,7 @@ class Sender:
             news.clear()
             began = loop.time()
             pause = await self._look(client, group)
-            await asyncio.sleep(_SHARE * (loop.time() - began))
+            await asyncio.sleep(min(_SHARE * (loop.time() - began), _AGAIN))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await news.wait()
@@ -155,9 +157,10 @@ class Sender:
         try:
             while room := AT_ONCE - self._sending.total():
                 busy = [each for each, number in self._sending.items() if number >= OF_RECEIVER]
-                found, pause = await self._deliveries.take(room, busy)
-                if not found:
+                found, pause = await self._deliveries.take(room, Past(busy, self._last))
+                if not (found or self._last):
                     return _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY)
+                self._last = found[-1].webhook.receiver if found else ""
                 for due in found:
                     self._sending[due.webhook.receiver] += 1
                     group.create_task(self._deliver(due, client))

@@ -20,7 +20,10 @@ CURSOR: Final = r"^[A-Za-z0-9_-]{21}[AQgw]$"
 
 EVENT_ID: Final = r"^[0-9]{0,18}$"
 
-WEBHOOK_URL: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s][^\s\x00-\x1f\x7f]*$"
+WEBHOOK_URL: Final = r"^https?://[A-Za-z0-9.-]+(:[1-9][0-9]{0,3})?([/?][!-~]*)?$"
+"""Nearly all that may be; `app.receivers` says what is wrong with one."""
+
+MAX_WEBHOOK_URL: Final = 2_000
 
 RUN_AT: Final = r"^(?!9999)"
 """Of the time as it is sent; a day of room is left for offsets that lead to another year in UTC."""

@@ -67,10 +67,10 @@ class NewWebhook(BaseModel):
     url: Annotated[
         str,
         Field(
-            max_length=2000,
-            pattern=patterns.WEBHOOK_URL,
+            max_length=patterns.MAX_WEBHOOK_URL,
             description="Gets a signed POST, after the Standard Webhooks specification.",
             examples=["https://example.org/hooks/8f3e2a41"],
+            json_schema_extra={"pattern": patterns.WEBHOOK_URL},
         ),
     ]
     events: Annotated[

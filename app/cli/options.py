@@ -34,6 +34,18 @@ Labels: TypeAlias = Annotated[
     typer.Option("--label", metavar="NAME=VALUE", help="A label; may be repeated."),
 ]
 
+Params: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Its params as one object; - reads stdin.")
+]
+
+Key: TypeAlias = Annotated[
+    str | None, typer.Option(help="The idempotency key: the same one makes no second job.")
+]
+
+WebhookUrl: TypeAlias = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Who is told when it has ended.")
+]
+
 Wait: TypeAlias = Annotated[
     bool, typer.Option("--wait", help="Wait for the job, show its progress, print its result.")
 ]

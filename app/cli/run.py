@@ -10,7 +10,18 @@ from app.cli.bar import progress_of
 from app.cli.complete import complete_task
 from app.cli.connect import connected, job_in
 from app.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_WAITED, say
-from app.cli.options import JOBS, JobId, Labels, Timeout, Url, Wait, pair_of
+from app.cli.options import (
+    JOBS,
+    JobId,
+    Key,
+    Labels,
+    Params,
+    Timeout,
+    Url,
+    Wait,
+    WebhookUrl,
+    pair_of,
+)
 from app.cli.output import print_json
 from app.cli.root import cli, fail
 
@@ -33,20 +44,14 @@ def run(  # noqa: PLR0913 - each is an argument or option of the command
             help="Its params; a value is JSON if it can be read as JSON, else text.",
         ),
     ] = None,
-    params: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Its params as one object; - reads stdin.")
-    ] = None,
+    params: Params = None,
     wait: Wait = False,
     timeout: Timeout = None,
     priority: Annotated[int | None, typer.Option(help="Higher first.")] = None,
     delay: Annotated[float | None, typer.Option(min=0, help="Seconds until it is due.")] = None,
     label: Labels = None,
-    key: Annotated[
-        str | None, typer.Option(help="The idempotency key: the same one makes no second job.")
-    ] = None,
-    webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="Who is told when it has ended.")
-    ] = None,
+    key: Key = None,
+    webhook: WebhookUrl = None,
     url: Url = None,
 ) -> None:
     """Submit a job and print its id; with --wait, its result as JSON once it has ended.

@@ -30,6 +30,14 @@ class Tried:
     """Why nothing did."""
 
 
+@record(frozen=True, slots=True)
+class Past:
+    """Which receivers are passed over: those that are busy, and those up to one, by their names."""
+
+    busy: Collection[str] = ()
+    receiver: str = ""
+
+
 class Deliveries(Protocol):
     """What an engine has to deliver.
 
@@ -41,8 +49,8 @@ class Deliveries(Protocol):
     def news(self) -> asyncio.Event:
         """Set when there may be more to take than there was."""
 
-    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
-        """Up to `limit` that are due, at most one for each receiver, none for the `busy` ones.
+    async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
+        """Up to `limit` that are due, at most one for each receiver, in the order of their names.
 
         And the seconds until a further one will be due, None if there is none.
         Raises `StoreUnavailable`.

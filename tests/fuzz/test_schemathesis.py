@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.keys import ADMIN, KeyFile
+from tests.support.receiver import SECRET
 from tests.support.server import ROOT, Server
 
 HERE = Path(__file__).parent
@@ -20,6 +21,8 @@ def test_the_service_is_as_its_document_says(
     key = KeyFile(tmp_path / "data").add("anna", (ADMIN,)) if keyed else "none"
     server = start_server(
         AWAITD_TASKS=f"app.tasks.basics,{HERE / 'kinds.py'}",  # none that visits other hosts
+        AWAITD_OUTBOUND_ALLOW="127.0.0.1",
+        AWAITD_WEBHOOK_SECRET=SECRET,
         AWAITD_MAX_RUNNING="20",
         AWAITD_MAX_WAIT="0.1",
         AWAITD_SHUTDOWN_GRACE="0",

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 from uuid import UUID
 
-from app.jobs.deliveries import Due, Tried
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.ids import JobIds
@@ -21,7 +21,7 @@ class NothingToDeliver:
     def __init__(self) -> None:
         self.news = asyncio.Event()
 
-    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+    async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
         return (), None
 
     async def record(self, due: Due, tried: Tried) -> None: ...

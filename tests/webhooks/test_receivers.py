@@ -14,7 +14,7 @@ STRICT = OutboundPolicy()
         ("http://example.org:8080/", "example.org:8080"),
         ("http://93.184.216.34/x", "93.184.216.34:80"),
         ("https://[2606:4700::1]:8443/", "[2606:4700::1]:8443"),
-        ("https://bücher.example/", "xn--bcher-kva.example:443"),
+        ("https://xn--bcher-kva.example/", "xn--bcher-kva.example:443"),
     ],
 )
 def test_receivers(url: str, receiver: str) -> None:
@@ -35,6 +35,8 @@ def test_receivers(url: str, receiver: str) -> None:
         "https://a%20b/",
         "https://exa\x00mple.org/",
         "http://example.org:99999/",
+        "http://example.org:0/",
+        "https://bücher.example/",
         "https://user@example.org/",
         "https://:pass@example.org/",
         "https://\ud800.example/",

@@ -1,13 +1,13 @@
 """What the embedded engine has to deliver: the port over its journal."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
 from app.engines.embedded.delivery_rows import RecordAttempt
 from app.engines.embedded.journal import Journal
-from app.jobs.deliveries import Due, Tried
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.models import Millis
 
 
@@ -21,10 +21,10 @@ class JournalDeliveries:
         self.news = asyncio.Event()
         """Set when there may be more to take than there was."""
 
-    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+    async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
         """Those that are due, and the seconds until a further one will be."""
         now = self._now()
-        found, next_at = self._journal.reader.due(now, limit, busy, self._held)
+        found, next_at = self._journal.reader.due(now, limit, past, self._held)
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
 

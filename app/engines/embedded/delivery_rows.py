@@ -10,7 +10,7 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.rows import SUMMARY, job_of
-from app.jobs.deliveries import Due, Tried
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.ids import halves
 from app.jobs.models import Millis
 from app.jobs.record import record
@@ -23,18 +23,17 @@ TELL: Final = (
     "WHERE high = ? AND status IN (SELECT value FROM json_each(webhook, '$[2]'))"
 )
 FIRST: Final = (
-    "WITH RECURSIVE walk(receiver) AS ("
-    "SELECT (SELECT receiver FROM deliveries WHERE next_at IS NOT NULL ORDER BY receiver LIMIT 1) "
-    "UNION ALL SELECT (SELECT d.receiver FROM deliveries d WHERE d.next_at IS NOT NULL "
+    "WITH RECURSIVE walk(receiver) AS (SELECT ? UNION ALL SELECT ("
+    "SELECT d.receiver FROM deliveries d WHERE d.next_at IS NOT NULL "
     "AND d.receiver > walk.receiver ORDER BY d.receiver LIMIT 1) "
-    "FROM walk WHERE walk.receiver IS NOT NULL) "
+    "FROM walk WHERE walk.receiver IS NOT NULL LIMIT -1 OFFSET 1) "
     "SELECT (SELECT high FROM deliveries d WHERE d.receiver = walk.receiver AND d.next_at <= ? "
     "AND d.high NOT IN (SELECT value FROM json_each(?)) ORDER BY d.next_at LIMIT 1) AS first "
     "FROM walk WHERE walk.receiver NOT IN (SELECT value FROM json_each(?)) "
     "AND first IS NOT NULL LIMIT ?"
 )
-"""The first delivery of each receiver that is due. Walks from receiver to receiver, each of them
-a look into an index, however many deliveries it has."""
+"""The first delivery that is due of each receiver after one. Walks from receiver to receiver, each
+of them a look into an index, however many deliveries it has."""
 
 NEXT: Final = "SELECT min(next_at) FROM deliveries WHERE next_at > ?"
 _ATTEMPTS: Final = "SELECT attempts FROM deliveries WHERE high = ?"
@@ -47,12 +46,12 @@ def tell(db: apsw.Connection, high: int) -> None:
 
 
 def due(
-    db: apsw.Connection, now: Millis, limit: int, busy: Collection[str], held: Collection[UUID]
+    db: apsw.Connection, now: Millis, limit: int, past: Past, held: Collection[UUID]
 ) -> Iterator[Due]:
-    """The first delivery of each receiver that is due, but those held, and none of busy ones."""
+    """The first delivery that is due of each receiver, in their order; none that is held."""
     keys = to_json([halves(job_id)[0] for job_id in held]).decode()
+    values = (past.receiver, now, keys, to_json(list(past.busy)).decode(), limit)
     sql = f"SELECT {SUMMARY}, ({_ATTEMPTS}) FROM jobs WHERE high = ?"
-    values = (now, keys, to_json(list(busy)).decode(), limit)
     for (high,) in db.execute(FIRST, values).fetchall():
         rows: Any = db.execute(sql, (high, high)).fetchall()
         for *row, attempts in rows:

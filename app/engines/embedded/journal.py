@@ -190,7 +190,7 @@ class Journal:
 
     def record_attempt(self, change: RecordAttempt, then: Callable[[bool | None], None]) -> None:
         """Queue what an attempt to deliver came to."""
-        self._put(Write(change, then))
+        self._put(Write(change, then, can_wait=True))
 
     def remove_expired(
         self,

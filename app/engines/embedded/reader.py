@@ -25,7 +25,7 @@ from app.engines.embedded.rows import (
     Row,
     job_of,
 )
-from app.jobs.deliveries import Due
+from app.jobs.deliveries import Due, Past
 from app.jobs.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
@@ -107,10 +107,10 @@ class Reader:
 
     @_telling
     def due(
-        self, now: Millis, limit: int, busy: Collection[str], held: Collection[UUID]
+        self, now: Millis, limit: int, past: Past, held: Collection[UUID]
     ) -> tuple[Sequence[Due], Millis | None]:
         """The deliveries that are due, and when a further one will be."""
-        return list(due(self._db, now, limit, busy, held)), next_due(self._db, now)
+        return list(due(self._db, now, limit, past, held)), next_due(self._db, now)
 
     @_telling
     def scrubs(self) -> int:

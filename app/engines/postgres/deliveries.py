@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
 from app.engines.postgres.rows import SUMMARY, Row, job_of
 from app.engines.postgres.tables import Tables
-from app.jobs.deliveries import Due, Tried
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import Millis
 
@@ -16,8 +16,8 @@ HELD: Final[Millis] = 60_000
 """How long a delivery is its taker's: longer than any attempt takes. Then others try it."""
 
 _TAKE: Final = (
-    f"SELECT {SUMMARY}, taken.attempts FROM take_deliveries(%s, %s, %s, %s) AS taken "
-    "JOIN jobs j USING (id)"
+    f"SELECT {SUMMARY}, taken.attempts FROM take_deliveries(%s, %s, %s, %s, %s) AS taken "
+    "JOIN jobs j USING (id) ORDER BY taken.receiver"
 )
 _NEXT: Final = "SELECT min(due_at) FROM deliveries WHERE due_at > %s"
 _RECORD: Final = (
@@ -39,13 +39,14 @@ class TableDeliveries:
         self.news = asyncio.Event()
         """Set when there may be more to take than there was."""
 
-    async def take(self, limit: int, busy: Collection[str]) -> tuple[Sequence[Due], float | None]:
+    async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
         """Those that are due, and the seconds until a further one will be."""
         now = self._now()
-        rows = await self._tables.rows(_TAKE, (now, now + HELD, limit, list(busy)))
-        found = [due for row in rows if (due := self._due(row)) is not None]
-        self._held.update(due.job.id for due in found)
         [(next_at,)] = await self._tables.rows(_NEXT, (now,))
+        values = (now, now + HELD, limit, list(past.busy), past.receiver)
+        rows = await self._tables.rows(_TAKE, values)
+        found = [_due(row) for row in rows]
+        self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
 
     async def record(self, due: Due, tried: Tried) -> None:
@@ -62,7 +63,9 @@ class TableDeliveries:
             with contextlib.suppress(StoreUnavailable):  # then others wait until its time is up
                 await self._tables.rows(_LET_GO, (list(held),))
 
-    def _due(self, row: Row) -> Due | None:
-        *columns, attempts = row
-        job = job_of(columns, 0)
-        return None if job.webhook is None else Due(job, job.webhook, attempts)
+
+def _due(row: Row) -> Due:
+    *columns, attempts = row
+    job = job_of(columns, 0)
+    assert job.webhook is not None
+    return Due(job, job.webhook, attempts)

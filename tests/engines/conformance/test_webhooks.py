@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from app.jobs.deliveries import Due, Tried
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.engine import Engine
 from app.jobs.models import Job, JobQuery
 from app.jobs.webhooks import Delivery, DeliveryStatus, Webhook
@@ -24,9 +24,11 @@ def to(receiver: str, *events: Status) -> Webhook:
 HOOK: Final = to("a.example")
 
 
-async def taken(engine: Engine, limit: int = 10, busy: Sequence[str] = ()) -> list[Due]:
+async def taken(
+    engine: Engine, limit: int = 10, busy: Sequence[str] = (), after: str = ""
+) -> list[Due]:
     """What is due."""
-    return list((await engine.deliveries.take(limit, busy))[0])
+    return list((await engine.deliveries.take(limit, Past(busy, after)))[0])
 
 
 async def the_delivery(engine: Engine, job: Job) -> Delivery:
@@ -110,7 +112,7 @@ async def test_only_what_was_asked_for(engine: Engine) -> None:
     plain = await accepted(engine, job_of("echo"))
     for job in (failed, plain):
         assert (await ended(engine, job)).deliveries == ()
-    assert await engine.deliveries.take(10, ()) == ([], None)
+    assert await engine.deliveries.take(10, Past()) == ([], None)
 
 
 async def test_the_webhook_is_kept(engine: Engine, puppets: Puppets) -> None:
@@ -170,7 +172,7 @@ async def test_what_is_recorded(engine: Engine) -> None:
     seen = await the_delivery(engine, job)
     assert seen == Delivery(Status.COMPLETED, 2, None, 9, 204)
     assert seen.status is DeliveryStatus.DELIVERED
-    assert await engine.deliveries.take(10, ()) == ([], None)
+    assert await engine.deliveries.take(10, Past()) == ([], None)
     assert (await engine.get(job.id)).version == job.version
 
 
@@ -180,7 +182,7 @@ async def test_given_up(engine: Engine) -> None:
     [due] = await taken(engine)
     await engine.deliveries.record(due, Tried(status=410))
     assert (await the_delivery(engine, job)).status is DeliveryStatus.FAILED
-    assert await engine.deliveries.take(10, ()) == ([], None)
+    assert await engine.deliveries.take(10, Past()) == ([], None)
 
 
 async def test_recorded_once(engine: Engine) -> None:
@@ -205,6 +207,21 @@ async def test_one_of_each_receiver(engine: Engine) -> None:
     assert await taken(engine) == []
 
 
+async def test_turns(engine: Engine) -> None:
+    """Receivers come in the order of their names: after one, those that follow, never it again."""
+    names = ("A.example", "b-c.example", "b.example", "z.example:8080")
+    for name in reversed(names):
+        for _ in range(2):
+            await ended(engine, await accepted(engine, job_of("echo", webhook=to(name))))
+    last, given = "", []
+    for _ in names:
+        [due] = await taken(engine, 1, after=last)
+        given.append(last := due.webhook.receiver)
+    assert given == list(names)
+    assert await taken(engine, after=last) == []
+    assert [due.webhook.receiver for due in await taken(engine, after=names[1])] == list(names[2:])
+
+
 async def test_not_before_its_time(open_engine: Callable[..., Engine]) -> None:
     """What is due later by the engine's clock is not given, but said to come; then it is given."""
     clock = WallClock()
@@ -213,7 +230,7 @@ async def test_not_before_its_time(open_engine: Callable[..., Engine]) -> None:
         [due] = await taken(engine)
         assert job.finished_at is not None
         await engine.deliveries.record(due, Tried(next_at=job.finished_at + MINUTE))
-        found, pause = await engine.deliveries.take(10, ())
+        found, pause = await engine.deliveries.take(10, Past())
         assert not found
         assert pause is not None
         assert 0 < pause <= 60
@@ -242,6 +259,6 @@ async def test_goes_with_its_job(open_engine: Callable[..., Engine]) -> None:
     async with open_engine(retention=0.0) as engine:
         await removed(engine, job)
         await idle(engine)
-        assert await engine.deliveries.take(10, ()) == ([], None)
+        assert await engine.deliveries.take(10, Past()) == ([], None)
         await engine.deliveries.record(due, Tried(next_at=1))
-        assert await engine.deliveries.take(10, ()) == ([], None)
+        assert await engine.deliveries.take(10, Past()) == ([], None)

@@ -7,14 +7,16 @@ import apsw
 
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.migrations import migrate
+from app.jobs.deliveries import Past, Tried
 from app.jobs.events import Watch
 from app.jobs.models import JobQuery
+from app.jobs.webhooks import Webhook
 from app.scheduler import Status
 from tests.engines.embedded.faults import Faults
 from tests.engines.harness import accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
 
-GROWING = ("jobs", "attempts", "labels", "logs", "secrets")
+GROWING = ("jobs", "attempts", "labels", "logs", "secrets", "deliveries")
 
 FILTERS = (
     JobQuery(statuses=(Status.PENDING, Status.COMPLETED)),
@@ -40,7 +42,9 @@ async def test_nothing_slows_down(
     """No statement of a job's whole life looks at more rows as the journal grows."""
     puppets.fail("a", ValueError("first"))
     puppets.end("a", attempt=2)
-    new = job_of("persistent", "a", labels={"a": "b"}, idempotency_key="k", fingerprint=b"f")
+    hook = Webhook("https://a.example/", "a.example:443")
+    more = {"idempotency_key": "k", "fingerprint": b"f", "webhook": hook}
+    new = job_of("persistent", "a", labels={"a": "b"}, **more)
     async with open_embedded() as engine:
         await ended(engine, await accepted(engine, new))
         pending = await accepted(engine, job_of("hold", "b", delay=60))
@@ -51,12 +55,15 @@ async def test_nothing_slows_down(
             await anext(events)
             await anext(events)
         await engine.inspect(pending.id)
+        [[due], _] = await engine.deliveries.take(1, Past(["b"]))
+        await engine.deliveries.record(due, Tried(next_at=1))
+        await engine.get(due.job.id)
         await engine.figures()
         await engine.figures("anna")
         await engine.cancel(pending.id)
     async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
         await removed(engine, pending)
-    verbs = ("SELECT", "UPDATE", "INSERT", "DELETE")
+    verbs = ("WITH", "SELECT", "UPDATE", "INSERT", "DELETE")
     asked = {sql for sql in faults.statements + faults.questions if sql.startswith(verbs)}
     assert len(asked) > 15
     for sql in asked:

@@ -12,7 +12,7 @@ from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import conninfo
 from app.engines.postgres.deliveries import HELD
-from app.jobs.deliveries import Tried
+from app.jobs.deliveries import Past, Tried
 from app.jobs.webhooks import Webhook
 from tests.engines.clock import WallClock
 from tests.engines.harness import accepted, ended
@@ -43,7 +43,7 @@ async def test_one_node_holds_it(node: Open) -> None:
     jobs = [
         await ended(nodes[0], await accepted(nodes[0], job_of("echo", webhook=h))) for h in hooks
     ]
-    found = await asyncio.gather(*(each.deliveries.take(10, ()) for each in nodes * 3))
+    found = await asyncio.gather(*(each.deliveries.take(10, Past()) for each in nodes * 3))
     given = [due.job.id for batch, _ in found for due in batch]
     assert sorted(given) == sorted(job.id for job in jobs)
 
@@ -63,12 +63,12 @@ async def test_a_holder_that_is_silent(node: Open) -> None:
     clock = WallClock()
     first, second = await node(now=clock), await node(now=clock, works=False)
     job = await ended(first, await accepted(first, job_of("echo", webhook=HOOK)))
-    [[held], _] = await first.deliveries.take(10, ())
-    [nothing, pause] = await second.deliveries.take(10, ())
+    [[held], _] = await first.deliveries.take(10, Past())
+    [nothing, pause] = await second.deliveries.take(10, Past())
     assert not nothing
     assert 0 < pause <= HELD / 1000
     clock.set_by(pause)
-    [[due], _] = await second.deliveries.take(10, ())
+    [[due], _] = await second.deliveries.take(10, Past())
     assert due.job.id == job.id
     await second.deliveries.record(due, Tried(delivered_at=9, status=200))
     await first.deliveries.record(held, Tried(next_at=5, status=500))
@@ -81,7 +81,7 @@ async def test_a_hold_does_not_show(node: Open) -> None:
     engine = await node()
     job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
     before = await engine.get(job.id)
-    await engine.deliveries.take(10, ())
+    await engine.deliveries.take(10, Past())
     assert await engine.get(job.id) == before
 
 
@@ -96,8 +96,8 @@ async def test_what_a_look_costs(node: Open, url: str) -> None:
         )
         db.execute("ANALYZE deliveries")
         with db.transaction(force_rollback=True):
-            text = "SELECT id FROM take_deliveries(%s, %s, 10, %s)"
-            found = db.execute(text, (1 << 50, 1 << 51, ["b.example:443"])).fetchall()
+            text = "SELECT id FROM take_deliveries(%s, %s, 10, %s, %s)"
+            found = db.execute(text, (1 << 50, 1 << 51, ["b.example:443"], "")).fetchall()
             [[read]] = db.execute(
                 "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
                 "WHERE relname = 'deliveries'"

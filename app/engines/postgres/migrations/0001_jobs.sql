@@ -89,7 +89,7 @@ CREATE TABLE secrets (
 -- The telling of a job's end by its webhook. Goes with the job.
 CREATE TABLE deliveries (
     id uuid PRIMARY KEY,
-    receiver text NOT NULL,
+    receiver text COLLATE "C" NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     -- Null when no further attempt will be made.
     next_at bigint,
@@ -181,12 +181,14 @@ CREATE TRIGGER tell AFTER UPDATE OF status ON jobs FOR EACH ROW
     WHEN (NEW.webhook IS NOT NULL AND NEW.webhook::jsonb -> 2 @> to_jsonb(NEW.status))
     EXECUTE FUNCTION tell();
 
--- The first delivery of each receiver that is due, held until `_until`; none of the busy ones. Walks
--- from receiver to receiver, each of them a look into an index, however many deliveries it has.
-CREATE FUNCTION take_deliveries(_now bigint, _until bigint, _limit integer, _busy text[])
-RETURNS SETOF deliveries LANGUAGE sql AS $$
+-- The first delivery that is due of each receiver after one, but busy ones; held until `_until`. Walks
+-- from receiver to receiver, each of them a look into an index, however many deliveries it has; as
+-- with `claim`, index scans only.
+CREATE FUNCTION take_deliveries(
+    _now bigint, _until bigint, _limit integer, _busy text[], _after text
+) RETURNS SETOF deliveries LANGUAGE sql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WITH RECURSIVE walk AS (
-        (SELECT receiver FROM deliveries WHERE due_at IS NOT NULL ORDER BY receiver LIMIT 1)
+        SELECT _after COLLATE "C" AS receiver
         UNION ALL
         SELECT (
             SELECT d.receiver FROM deliveries d
@@ -198,7 +200,7 @@ RETURNS SETOF deliveries LANGUAGE sql AS $$
             WHERE d.receiver = walk.receiver AND d.due_at <= _now
             ORDER BY d.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS first
-        WHERE walk.receiver <> ALL (_busy) LIMIT _limit
+        WHERE walk.receiver <> ALL (_busy) AND walk.receiver <> _after LIMIT _limit
     )
     UPDATE deliveries SET due_at = _until FROM found WHERE deliveries.id = found.id
     RETURNING deliveries.*
