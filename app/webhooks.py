@@ -46,6 +46,10 @@ AT_ONCE: Final = 100
 OF_RECEIVER: Final = 4
 """The same with one receiver: it takes 25 that hang to hold up another one."""
 
+EVERY: Final = 0.005
+"""Seconds from the beginning of one attempt to that of the next: each takes a millisecond of the
+event loop, and jobs need the rest, however many are due to receivers that refuse them at once."""
+
 WITHIN: Final = 20.0
 """Seconds that an attempt may take in all."""
 
@@ -164,6 +168,7 @@ class Sender:
                 for due in found:
                     self._sending[due.webhook.receiver] += 1
                     group.create_task(self._deliver(due, client))
+                    await asyncio.sleep(EVERY)
         except StoreUnavailable:
             return _AGAIN
         except Exception:  # whatever it is, the next look tries again

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.signing import Signer
-from app.webhooks import AT_ONCE, OF_RECEIVER, SCHEDULE, WITHIN
+from app.webhooks import AT_ONCE, EVERY, OF_RECEIVER, SCHEDULE, WITHIN
 from tests.support.receiver import SECRET
 
 DOCS = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
@@ -31,6 +31,9 @@ def test_the_figures() -> None:
     assert f"after 5 s, 5 and 30 minutes, {hours}" in DOCS
     assert [seconds / 60 for seconds in SCHEDULE[1:3]] == [5, 30]
     assert [seconds / 3600 for seconds in SCHEDULE[3:]] == [2, 5, 10, 14, 20, 24]
-    assert f"{AT_ONCE} attempts are made at once, {OF_RECEIVER} of them" in DOCS
+    assert (
+        f"makes {AT_ONCE} attempts at once and begins {1 / EVERY:g} a second, {OF_RECEIVER} at"
+        in DOCS
+    )
     assert f"it takes {AT_ONCE // OF_RECEIVER} that hang" in DOCS
     assert f"within {WITHIN:g} s" in DOCS
