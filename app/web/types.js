@@ -13,7 +13,12 @@
  *   max_attempts: number, timeout: number | null, created_at: string, run_at: string,
  *   started_at: string | null, finished_at: string | null, expires_at: string | null,
  *   cancel_requested_at: string | null}} Summary
- * @typedef {Summary & {params: {[name: string]: Json}, result: Json, attempts: Attempt[]}} Job
+ * @typedef {{id: string, event: Status, status: "pending" | "delivered" | "failed", attempts: number,
+ *   last_status: number | null, last_error: string | null, next_attempt_at: string | null,
+ *   delivered_at: string | null}} Delivery
+ * @typedef {{url: string, events: Status[], deliveries: Delivery[]}} Webhook
+ * @typedef {Summary & {params: {[name: string]: Json}, result: Json, attempts: Attempt[],
+ *   webhook: Webhook | null}} Job
  * @typedef {{items: Summary[], next: string | null}} JobPage
  *
  * @typedef {{p50: number, p90: number, p99: number}} Durations

@@ -5,6 +5,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.support.browser import CHROMIUM_OPTIONS, Visit
+from tests.support.receiver import SECRET
 from tests.support.server import Server
 
 expect.set_options(timeout=20_000)
@@ -15,7 +16,12 @@ TASKS = "app.tasks,tests.support.dashboard_tasks"
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose dashboard is looked at, shared by tests that make jobs of their own."""
-    settings = {"AWAITD_TASKS": TASKS, "AWAITD_SHUTDOWN_GRACE": "0"}
+    settings = {
+        "AWAITD_TASKS": TASKS,
+        "AWAITD_SHUTDOWN_GRACE": "0",
+        "AWAITD_OUTBOUND_ALLOW": "127.0.0.1",
+        "AWAITD_WEBHOOK_SECRET": SECRET,
+    }
     with Server(tmp_path_factory.mktemp("dashboard"), **settings) as server:
         yield server
 

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from app.keys import KeyFile
 from tests.support.browser import HIDE, Visit
 from tests.support.gates import open_gate
+from tests.support.receiver import Answer, Receiver
 from tests.support.server import Server
 
 pytestmark = pytest.mark.browser
@@ -276,3 +277,20 @@ def test_a_restart_is_lost_and_then_resumed(
     expect(lost).to_have_count(0)
     expect(badge(page)).to_have_text("✕ failed")
     expect(page.locator(".outcome")).to_contain_text("interrupted")
+
+
+def test_a_webhook(dashboard: Server, visit: Begin) -> None:
+    """Details say who is told, why that failed and when it is tried again, and that it was told."""
+
+    def submit(url: str, **more: Any) -> Any:
+        body = {"task": "echo", "params": {"value": 1}, "webhook": {"url": url}, **more}
+        return dashboard.client.post("/jobs", json=body).json()
+
+    with Receiver(Answer(500)) as receiver:
+        page = page_of(visit(dashboard.url), submit(receiver.url))
+        facts = page.locator(".facts")
+        expect(facts).to_contain_text(receiver.url)
+        expect(facts).to_contain_text("attempt 1 failed: HTTP 500; the next is due in")
+        expect(facts).to_contain_text("delivered")
+        page = page_of(visit(dashboard.url), submit(receiver.url, delay=3600))
+        expect(page.locator(".facts")).to_contain_text("if it has completed, failed, cancelled")

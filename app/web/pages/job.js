@@ -19,6 +19,7 @@ import { JobActions } from "./job_actions.js";
 import { Log } from "./job_log.js";
 import { Stack } from "./job_stack.js";
 import { Timeline } from "./job_timeline.js";
+import { Told, useTelling } from "./job_webhook.js";
 
 /** @typedef {import("../types.js").Job} Job */
 
@@ -27,6 +28,7 @@ export function JobPage({ id }) {
   const live = useMemo(() => new LiveJob(id), [id]);
   useEffect(() => live.start(), [live]);
   useExpiry(live);
+  useTelling(live);
   const job = live.job.value;
   const error = live.error.value;
   useTitle(job ? `${job.task}: ${stateOf(job)}` : "Job");
@@ -108,6 +110,7 @@ function Facts({ job }) {
     <div><dt>Priority</dt><dd>${job.priority}</dd></div>
     <div><dt>Labels</dt><dd>${labels.length ? labels.map(([name, value]) =>
       html`<a class="chip" key=${name} href=${linkTo("jobs", { query: { label: `${name}:${value}` } })}>${name}:${value}</a> `) : "none"}</dd></div>
+    ${job.webhook && html`<div><dt>Webhook</dt><dd><${Told} webhook=${job.webhook} isDone=${job.done} /></dd></div>`}
     ${job.expires_at && html`<div><dt>Kept until</dt><dd><${Moment} at=${job.expires_at} /></dd></div>`}
   </dl></section>`;
 }
