@@ -66,6 +66,9 @@ BEFORE_OPENING = {
     "bad outbound list": Wrong(
         2, ("AWAITD_OUTBOUND_ALLOW: ", "10.0.0.1/8"), {"AWAITD_OUTBOUND_ALLOW": "::1,10.0.0.1/8"}
     ),
+    "no secret of webhooks": Wrong(
+        2, ("AWAITD_WEBHOOK_SECRET: ", "whsec_$("), {"AWAITD_WEBHOOK_SECRET": "hunter2"}
+    ),
     "no such file": Wrong(1, ("'mine.py'", "there is no file"), MINE),
     "no such module": Wrong(1, ("'no.such.module'",), {"AWAITD_TASKS": "no.such.module"}),
     "syntax error": Wrong(1, ("mine.py:2", "SyntaxError"), MINE, module("x = 1\ndef (\n")),
@@ -150,6 +153,7 @@ def test_a_wrong_setting_or_module_is_one_message(wrong: Wrong, tmp_path: Path) 
         result = CliRunner().invoke(cli, ["serve"], env=wrong.settings)
     assert result.stderr.startswith("awaitd: ")
     assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr
     for word in wrong.words:
         assert word in result.stderr
     assert (result.exit_code, result.stdout) == (wrong.code, "")

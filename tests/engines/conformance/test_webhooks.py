@@ -1,5 +1,6 @@
 """What is to be told of a job's end. What stands here is promised by every engine."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -9,7 +10,7 @@ from app.jobs.models import Job, JobQuery
 from app.jobs.webhooks import Delivery, DeliveryStatus, Webhook
 from app.scheduler import Status
 from tests.engines.clock import WallClock
-from tests.engines.harness import accepted, ended, idle, removed
+from tests.engines.harness import LONG, accepted, ended, idle, removed
 from tests.engines.puppets import Puppets, job_of
 
 MINUTE: Final = 60_000
@@ -132,7 +133,8 @@ async def test_news(engine: Engine) -> None:
     """Who delivers is woken by the end of a job with a webhook."""
     engine.deliveries.news.clear()
     job = await accepted(engine, job_of("echo", webhook=HOOK))
-    await engine.deliveries.news.wait()
+    async with asyncio.timeout(LONG):
+        await engine.deliveries.news.wait()
     assert [due.job.id for due in await taken(engine)] == [job.id]
 
 

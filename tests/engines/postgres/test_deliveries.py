@@ -15,7 +15,7 @@ from app.engines.postgres.deliveries import HELD
 from app.jobs.deliveries import Past, Tried
 from app.jobs.webhooks import Webhook
 from tests.engines.clock import WallClock
-from tests.engines.harness import accepted, ended
+from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import Puppets, job_of
 
 HOOK: Final = Webhook("https://a.example/hook", "a.example:443")
@@ -54,8 +54,9 @@ async def test_every_node_is_woken(node: Open) -> None:
     for each in nodes:
         each.deliveries.news.clear()
     await ended(nodes[0], await accepted(nodes[0], job_of("echo", webhook=HOOK)))
-    for each in nodes:
-        await each.deliveries.news.wait()
+    async with asyncio.timeout(LONG):
+        for each in nodes:
+            await each.deliveries.news.wait()
 
 
 async def test_a_holder_that_is_silent(node: Open) -> None:
