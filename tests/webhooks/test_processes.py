@@ -58,8 +58,7 @@ def test_stopped_while_a_receiver_hangs(tmp_path: Path) -> None:
 def test_another_node_delivers(tmp_path: Path) -> None:
     """What a node was telling when it was killed is told by another one, when its time is up."""
     psycopg = pytest.importorskip("psycopg", reason="needs the libraries of PostgreSQL")
-    from app.engines.postgres.connections import conninfo
-    from tests.support.postgres import drop_database, new_database
+    from tests.support.postgres import conninfo, drop_database, new_database
 
     url = new_database()
     folders = [tmp_path / name for name in "ab"]

@@ -10,13 +10,13 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
-from app.engines.postgres.connections import conninfo
 from app.engines.postgres.deliveries import HELD
 from app.jobs.deliveries import Past, Tried
 from app.jobs.webhooks import Webhook
 from tests.engines.clock import WallClock
 from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import Puppets, job_of
+from tests.support.postgres import conninfo
 
 HOOK: Final = Webhook("https://a.example/hook", "a.example:443")
 
