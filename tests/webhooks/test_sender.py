@@ -161,6 +161,7 @@ async def waited(sending: Sending, receiver: Receiver, retry_after: str) -> floa
         (format_datetime(datetime.now(UTC) + timedelta(hours=2)), 7000, 7300),
         (format_datetime(datetime.now(UTC) - timedelta(hours=2)), 10, 13),
     ],
+    ids=["none", "nonsense", "negative", "soon", "later", "never", "at a time", "at one gone by"],
 )
 async def test_retry_after(
     sending: Sending, receiver: Receiver, retry_after: str, least: float, most: float
