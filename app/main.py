@@ -232,10 +232,14 @@ def build_app(
     if settings.webhook_secret is not None:
         app.state.api.receiver_of = partial(receiver_of, policy=settings.outbound_allow)
     add_error_handlers(app)
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
     jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
     for module in (*jobs_and_tasks, metrics, backup, health, problems, docs, dashboard):
         app.include_router(module.router)
-    return app
 
 
 def create_app(settings: Settings | None = None, *, works: bool = False) -> Service:
