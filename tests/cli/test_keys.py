@@ -1,23 +1,16 @@
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import environment
+from tests.support.command import run
 
 
 def keys(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `awaitd keys`."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", "keys", *arguments],
-        cwd=folder,
-        env=environment(AWAITD_DATA_DIR=str(folder / "data"), **settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    data = str(folder / "data")
+    return run("keys", *arguments, folder=folder, **{"AWAITD_DATA_DIR": data, **settings})
 
 
 def test_add_list_and_remove(tmp_path: Path) -> None:
