@@ -77,14 +77,14 @@ class JsonFormatter(ProcessorFormatter):
         event, details = _message_of(record, self._exception_text)
         if record.exc_info and record.exc_info[1] is not None:
             details = traceback_of(record.exc_info[1], messages=self._exception_text)
-        entry = {
+        own = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": event,
-            **_fields_of(record),
-            **_access_of(record),
         }
+        # Ours first, and ours the last word.
+        entry = {**own, **_fields_of(record), **_access_of(record), **own}
         if details is not None:
             entry["exception"] = _cut(details)
         if record.stack_info:

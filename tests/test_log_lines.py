@@ -274,6 +274,15 @@ def test_an_exception_in_an_object(make: Callable[[], BaseException], told: bool
     assert (SECRET in json.dumps(found)) == told
 
 
+def test_no_extra_stands_for_what_is_ours() -> None:
+    """Who adds a value of such a name changes neither the level of a line nor what it says."""
+    with_extra = record("said")
+    vars(with_extra).update(event="other", level="debug", colour="red")
+    found = entry(with_extra)
+    assert (found["event"], found["level"], found["colour"]) == ("said", "error", "red")
+    assert next(iter(found)) == "time"
+
+
 def test_details_in_an_object() -> None:
     """What belongs below a line is a member of its own, and so is a stack."""
     with_details = record("job %s raised\n%s", "1", "Traceback\n  line")
