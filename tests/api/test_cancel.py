@@ -80,14 +80,14 @@ def test_a_coroutine_that_ignores_its_cancel_is_running(hasty: Server, gate: Pat
 
 def test_a_coroutine_may_return_a_value(client: httpx.Client, server: Server) -> None:
     """What it returns after its cancel is its result."""
-    job = server.submit("return_when_cancelled", value=[1])
+    job = server.running("return_when_cancelled", value=[1])
     after = cancel(client, job, "wait=10").json()
     assert (after["status"], after["result"], after["error"]) == ("cancelled", [1], None)
 
 
 def test_a_failed_clean_up_is_its_error(client: httpx.Client, server: Server) -> None:
     """What it raises after its cancel is its error; it is cancelled all the same."""
-    after = cancel(client, server.submit("fail_when_cancelled"), "wait=10").json()
+    after = cancel(client, server.running("fail_when_cancelled"), "wait=10").json()
     assert (after["status"], after["result"]) == ("cancelled", None)
     assert after["error"] == {
         "type": "exception",
