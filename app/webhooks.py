@@ -68,9 +68,8 @@ _JITTER: Final = 0.2
 _SKIMMED: Final = 4_096
 _LOOK_EVERY: Final = 60.0
 _AGAIN: Final = 1.0
-_SHARE: Final = 4
-"""How many times as long as a look for what is due there is none after it: it goes from receiver to
-receiver, and there may be many."""
+_RESTS: Final = 4
+"""How many times as long a rest after each look is as that took."""
 
 _REASONS: Final = (
     (OutboundRefused, "its address is not public"),
@@ -146,12 +145,10 @@ class Sender:
                 await self._send(client, group)
 
     async def _send(self, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
-        news, loop = self._deliveries.news, asyncio.get_running_loop()
+        news = self._deliveries.news
         while True:
             news.clear()
-            began = loop.time()
             pause = await self._look(client, group)
-            await asyncio.sleep(min(_SHARE * (loop.time() - began), _AGAIN))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await news.wait()
@@ -160,8 +157,7 @@ class Sender:
         """Begin what is due, as far as there is room; gives the seconds until more may be."""
         try:
             while room := AT_ONCE - self._sending.total():
-                busy = [each for each, number in self._sending.items() if number >= OF_RECEIVER]
-                found, pause = await self._deliveries.take(room, Past(busy, self._last))
+                found, pause = await self._take(room)
                 if not (found or self._last):
                     return _LOOK_EVERY if pause is None else min(pause, _LOOK_EVERY)
                 self._last = found[-1].webhook.receiver if found else ""
@@ -175,6 +171,15 @@ class Sender:
             log.exception("webhooks that are due were not found")
             return _AGAIN
         return _LOOK_EVERY
+
+    async def _take(self, room: int) -> tuple[Sequence[Due], float | None]:
+        """Up to so many that are due. Then a rest: a look goes from receiver to receiver."""
+        busy = [each for each, number in self._sending.items() if number >= OF_RECEIVER]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        taken = await self._deliveries.take(room, Past(busy, self._last))
+        await asyncio.sleep(min(_RESTS * (loop.time() - began), _AGAIN))
+        return taken
 
     async def _deliver(self, due: Due, client: httpx.AsyncClient) -> None:
         receiver = due.webhook.receiver

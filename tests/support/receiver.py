@@ -24,6 +24,8 @@ class Answer:
     body: bytes = b""
     hangs: bool = False
     """Until the receiver closes."""
+    drips: bool = False
+    """Its body comes byte by byte and has no end; without a status, so do its headers."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Receiver:
         self.others = Answer()
         """What comes after the answers."""
         self._came: queue.Queue[Message] = queue.Queue()
-        self._server = _Server(("127.0.0.1", port), _handler_of(self))
+        self._server = _Server(self, port)
         self.port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/hook"
         self.closing = threading.Event()
@@ -104,39 +106,54 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 200
 
+    def __init__(self, receiver: Receiver, port: int) -> None:
+        self.receiver = receiver
+        super().__init__(("127.0.0.1", port), _Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever hung up early is no news."""
 
 
-def _handler_of(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = receiver.take(Message(self.path, headers, body, self.client_address[1]))
-            try:
-                self._give(answer)
-            finally:
-                receiver.answered()
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the attempt was cut off
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        receiver = self._receiver
+        answer = receiver.take(Message(self.path, headers, body, self.client_address[1]))
+        try:
+            self._give(answer, receiver.closing)
+        finally:
+            receiver.answered()
 
-        do_GET = do_POST
+    @property
+    def _receiver(self) -> Receiver:
+        assert isinstance(self.server, _Server)
+        return self.server.receiver
 
-        def _give(self, answer: Answer) -> None:
-            if answer.hangs:
-                receiver.closing.wait()
-            if answer.hangs or answer.status is None:
-                self.close_connection = True
-                return
-            self.send_response(answer.status)
-            length = {"Content-Length": str(len(answer.body))}
-            for name, value in (length | dict(answer.headers)).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer.body)
+    def _give(self, answer: Answer, closing: threading.Event) -> None:
+        if answer.hangs:
+            closing.wait()
+        self.close_connection = answer.hangs or answer.status is None
+        if not self.close_connection:
+            self._say(answer)
+        if answer.drips and answer.status is None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nEndless: ")
+        while answer.drips and not closing.wait(0.02):
+            self.wfile.write(b"a")
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+    def _say(self, answer: Answer) -> None:
+        assert answer.status is not None
+        self.send_response(answer.status)
+        length = 1_000_000 if answer.drips else len(answer.body)
+        for name, value in {"Content-Length": str(length), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.body)
 
-    return Handler
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""

@@ -94,6 +94,7 @@ async def test_a_failure_is_told_without_its_text(sending: Sending, receiver: Re
         (Answer(307, {"Location": "/elsewhere"}), 307, None),
         (Answer(None), None, "the connection broke"),
         (Answer(hangs=True), None, "no answer in time"),
+        (Answer(None, drips=True), None, "no answer in time"),
     ],
 )
 async def test_retries(
@@ -101,7 +102,7 @@ async def test_retries(
 ) -> None:
     """What fails is tried again until it succeeds: the same event with the same id, signed anew."""
     receiver.answers.extend([answer, answer])
-    async with sending(schedule=SOON, within=0.2) as engine:
+    async with sending(schedule=SOON, within=1.0) as engine:
         job = await told(engine, receiver.url)
         messages = [await came(receiver) for _ in range(3)]
         delivery = await over(engine, job)
@@ -111,10 +112,18 @@ async def test_retries(
     assert (delivery.attempts, delivery.last_status) == (3, 204)
     assert not receiver.has_message()
     receiver.answers.append(answer)
-    async with sending(schedule=[60], within=0.2) as engine:
+    async with sending(schedule=[60], within=1.0) as engine:
         job = await told(engine, receiver.url)
         delivery = await over(engine, job, attempts=1)
     assert (delivery.last_status, delivery.last_error) == (status, error)
+
+
+async def test_the_status_counts(sending: Sending, receiver: Receiver) -> None:
+    """What was answered with 2xx is delivered, though the body does not come to its end."""
+    receiver.answers.append(Answer(200, drips=True))
+    async with sending(within=1.0, schedule=[]) as engine:
+        delivery = await over(engine, await told(engine, receiver.url))
+    assert (delivery.status, delivery.last_status) == (DeliveryStatus.DELIVERED, 200)
 
 
 async def test_the_last_attempt(
