@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from app.engines.postgres.tables import Tables
@@ -80,17 +81,19 @@ class Reading:
 
     async def reach(self, version: int) -> None:
         """Return when all changes up to this one are read, or after the time they may take."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + EVERY
-        while self.view.position <= version and loop.time() < deadline:
-            if not await self._read() and self.view.position <= version:
-                await asyncio.sleep(AGAIN)
+        if self.view.position <= version:
+            self._wake.set()
+            await self._until(lambda: self.view.position > version, EVERY)
 
     async def catch_up(self) -> None:
         """Return when what is known to be committed is read, or after the time it may take."""
+        await self._until(lambda: not self._wake.is_set() and not self._is_behind(), _SHORT)
+
+    async def _until(self, is_so: Callable[[], bool], timeout: float) -> None:
+        """Look each time that something was read."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SHORT):
-                while self._wake.is_set() or self._is_behind():
+            async with asyncio.timeout(timeout):
+                while not is_so():
                     if self._cycle is None:
                         self._cycle = asyncio.get_running_loop().create_future()
                     await asyncio.shield(self._cycle)

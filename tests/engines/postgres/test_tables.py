@@ -9,10 +9,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from app.engines.postgres.config import wall_clock
 from app.engines.postgres.connections import connect
+from app.engines.postgres.reading import Reading
 from app.engines.postgres.rows import Row
-from app.engines.postgres.tables import _TIMEOUT, Tables
+from app.engines.postgres.tables import _TIMEOUT, Changes, Tables
+from app.engines.postgres.view import View
 from app.jobs.errors import StoreUnavailable
+from app.jobs.feed import Feed
+from app.jobs.registry import TaskRegistry
 from tests.engines.clock import skip
 from tests.engines.postgres.test_claims import CLAIM, SUBMIT
 from tests.support.postgres import conninfo
@@ -80,4 +85,38 @@ async def test_a_read_that_gets_no_answer(url: str) -> None:
         with pytest.raises(StoreUnavailable):
             await reading
     assert await tables.get(UUID(int=1)) is None
+    await tables.close()
+
+
+class Counting(Tables):
+    """Counts how often it is asked for changes."""
+
+    asked = 0
+
+    async def changed_since(self, position: int, limit: int) -> Changes:
+        """Count, and answer."""
+        self.asked += 1
+        return await super().changed_since(position, limit)
+
+
+async def test_what_does_not_settle(url: str) -> None:
+    """However many wait for changes that do not settle, they are looked for ever less often."""
+    tables = Counting(url, 0)
+    await tables.open()
+    reading = Reading(tables, View(wall_clock), Feed(), TaskRegistry())
+    await reading.start()
+    with psycopg.connect(conninfo(url)) as other, psycopg.connect(conninfo(url)) as db:
+        other.execute("SELECT pg_current_xact_id()")
+        db.execute(
+            SUBMIT, (UUID(int=1), 0, "echo", None, 0, None, 1, 0, *[None] * 4, b"{}", *[None] * 3)
+        )
+        db.commit()
+        version = await tables.last_version()
+        tables.asked = 0
+        await asyncio.gather(*(reading.reach(version) for _ in range(10)))
+    assert reading.view.position <= version
+    assert tables.asked < 40
+    await reading.reach(version)
+    assert reading.view.position > version
+    await reading.stop()
     await tables.close()
