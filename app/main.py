@@ -41,7 +41,6 @@ from app.jobs.engine import Engine
 from app.jobs.errors import StartUpError
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
-from app.jobs.tracing import Trace
 from app.keys import BadKeys, Keys
 from app.metrics import metrics_of
 from app.outbound import outbound_policy
@@ -102,59 +101,40 @@ def build_engine(
     `works` says whether this process runs jobs of the database, `serves` whether it is asked about
     them. Raises `StartUpError`.
     """
-    trace = None if tracing is None else tracing.attempt
-    if settings.database_url is not None:
-        return _postgres_engine(settings, registry, trace, works=works, serves=serves)
-    config = EmbeddedConfig(
-        folder=settings.data_dir,
-        max_running=settings.max_running,
-        max_pending=settings.max_pending,
-        max_running_of_owner=settings.owner_max_running,
-        max_pending_of_owner=settings.owner_max_pending,
-        max_store_size=settings.max_store_size,
-        retention=settings.retention,
-        max_result_size=settings.max_result_size,
-        exception_text=settings.exception_text,
-        shutdown_grace=settings.shutdown_grace,
-        cancel_grace=settings.cancel_grace,
-        lock_wait=settings.lock_wait,
-        unknown_task_after=settings.unknown_task_after,
-        context=_job_context(settings),
-        trace=trace,
-    )
-    return EmbeddedEngine(registry, config)
-
-
-def _postgres_engine(
-    settings: Settings, registry: TaskRegistry, trace: Trace | None, *, works: bool, serves: bool
-) -> Engine:
-    assert settings.database_url is not None
+    common = _common(settings, tracing)
+    if settings.database_url is None:
+        config = EmbeddedConfig(folder=settings.data_dir, lock_wait=settings.lock_wait, **common)
+        return EmbeddedEngine(registry, config)
     url = settings.database_url.get_secret_value()
     require_postgres(url)
     # Only who asks for a database needs its libraries.
     from app.engines.postgres import PostgresEngine
     from app.engines.postgres.config import PostgresConfig
 
-    config = PostgresConfig(
-        url=url,
-        works=works,
-        serves=serves,
-        max_running=settings.max_running,
-        max_pending=settings.max_pending,
-        max_running_of_owner=settings.owner_max_running,
-        max_pending_of_owner=settings.owner_max_pending,
-        max_store_size=settings.max_store_size,
-        retention=settings.retention,
-        max_result_size=settings.max_result_size,
-        exception_text=settings.exception_text,
-        shutdown_grace=settings.shutdown_grace,
-        cancel_grace=settings.cancel_grace,
-        stall_after=settings.stall_after,
-        unknown_task_after=settings.unknown_task_after,
-        context=_job_context(settings),
-        trace=trace,
+    stall_after = settings.stall_after
+    return PostgresEngine(
+        registry,
+        PostgresConfig(url=url, works=works, serves=serves, stall_after=stall_after, **common),
     )
-    return PostgresEngine(registry, config)
+
+
+def _common(settings: Settings, tracing: Tracing | None) -> dict[str, Any]:
+    """What every engine is set up with: the fields of `EngineConfig`."""
+    return {
+        "max_running": settings.max_running,
+        "max_pending": settings.max_pending,
+        "max_running_of_owner": settings.owner_max_running,
+        "max_pending_of_owner": settings.owner_max_pending,
+        "max_store_size": settings.max_store_size,
+        "retention": settings.retention,
+        "max_result_size": settings.max_result_size,
+        "exception_text": settings.exception_text,
+        "shutdown_grace": settings.shutdown_grace,
+        "cancel_grace": settings.cancel_grace,
+        "unknown_task_after": settings.unknown_task_after,
+        "context": _job_context(settings),
+        "trace": None if tracing is None else tracing.attempt,
+    }
 
 
 def require_postgres(url: str) -> None:

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
-from app.engines.postgres.config import PostgresConfig, wall_clock
+from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.connections import connect
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, finish_values
+from app.jobs.config import wall_clock
 from app.jobs.errors import StartUpError
 from app.jobs.events import EventKind, Watch
 from app.jobs.models import ErrorType, Job

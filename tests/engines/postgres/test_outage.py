@@ -13,10 +13,11 @@ import psycopg
 import pytest
 
 from app.engines.postgres import PostgresEngine
-from app.engines.postgres.config import PostgresConfig, wall_clock
+from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.housekeeping import CRASHED
 from app.engines.postgres.migrations import migrate
 from app.engines.postgres.tables import _SOON, _TIMEOUT
+from app.jobs.config import wall_clock
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, Job, JobQuery
 from app.scheduler import Status

@@ -10,11 +10,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.engines.postgres.config import PostgresConfig, wall_clock
+from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.engine import PostgresEngine
 from app.engines.postgres.reports import EVERY, Reports
 from app.engines.postgres.stacks import PATIENCE
 from app.engines.postgres.writer import Change, Writer
+from app.jobs.config import wall_clock
 from app.jobs.live import LiveJob, Speech
 from app.jobs.models import Job, Progress
 from app.scheduler import Status

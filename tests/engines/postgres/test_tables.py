@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.engines.postgres.config import wall_clock
 from app.engines.postgres.connections import connect
 from app.engines.postgres.reading import Reading
 from app.engines.postgres.rows import Row
 from app.engines.postgres.tables import _TIMEOUT, Changes, Tables
 from app.engines.postgres.view import View
+from app.jobs.config import wall_clock
 from app.jobs.errors import StoreUnavailable
 from app.jobs.feed import Feed
 from app.jobs.registry import TaskRegistry
