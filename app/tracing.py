@@ -141,7 +141,7 @@ class AttemptSpan:
         event = {
             "exception.type": error.exception or "",
             "exception.message": error.message,
-            "exception.stacktrace": traceback.encode(errors="replace").decode(),
+            "exception.stacktrace": traceback,
         }
         self._span.add_event("exception", event)
 

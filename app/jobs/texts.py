@@ -35,6 +35,7 @@ def class_name(error: BaseException) -> str:
 def traceback_of(error: BaseException, *, messages: bool = True) -> str:
     """The traceback for a log, without its middle beyond 20,000 characters; never raises.
 
+    A half of a surrogate pair, which cannot be written everywhere, is replaced.
     Without `messages` what exceptions say is left out: their types and frames remain.
     """
     try:
@@ -45,6 +46,7 @@ def traceback_of(error: BaseException, *, messages: bool = True) -> str:
     # Its attributes may be properties, which may raise anything.
     except BaseException as broken:
         return f"(its traceback cannot be had: {class_name(broken)})"
+    text = text.encode(errors="replace").decode()
     half = _MAX_TRACEBACK // 2
     return text if len(text) <= _MAX_TRACEBACK else f"{text[:half]}\n…\n{text[-half:]}"
 

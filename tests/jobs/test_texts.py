@@ -36,6 +36,7 @@ def test_a_text_that_was_cut_says_so() -> None:
 def test_lone_surrogates_are_replaced() -> None:
     """A text that JSON could not carry is made one that it can."""
     assert clipped("a\ud800b") == "a?b"
+    assert traceback_of(ValueError("a\ud800b")) == "ValueError: a?b"
 
 
 class Broken(Exception):
