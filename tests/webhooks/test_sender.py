@@ -1,6 +1,7 @@
 """How webhooks are sent, to a real receiver."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -9,19 +10,44 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.engine import Engine
+from app.jobs.ids import JobIds
 from app.jobs.models import Job
 from app.jobs.webhooks import Delivery, DeliveryStatus, Webhook
 from app.outbound import OutboundPolicy
-from app.webhooks import AT_ONCE, LONGEST, MAX_BODY, OF_RECEIVER, SCHEDULE, message_of
+from app.scheduler import Status
+from app.signing import Signer
+from app.webhooks import (
+    AT_ONCE,
+    EVERY,
+    LONGEST,
+    MAX_BODY,
+    OF_RECEIVER,
+    SCHEDULE,
+    Sender,
+    message_of,
+)
 from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import job_of
-from tests.support.receiver import Answer, Message, Receiver
+from tests.support.receiver import SECRET, Answer, Message, Receiver
+from tests.support.virtual import run_virtual
+from tests.webhooks.conftest import LOOPBACK
 
 Sending: TypeAlias = Callable[..., AbstractAsyncContextManager[Engine]]
 
 SOON = [0.001] * 5
 """A schedule of quick retries."""
+
+ENDED = Job(
+    id=JobIds(lambda: 1).next(),
+    task="echo",
+    status=Status.COMPLETED,
+    version=1,
+    params=b"{}",
+    run_at=0,
+    finished_at=1,
+)
 
 
 async def told(engine: Engine, url: str, task: str = "echo", **options: Any) -> Job:
@@ -220,6 +246,58 @@ async def test_many_to_one_receiver(sending: Sending, receiver: Receiver) -> Non
             assert (await over(engine, job)).attempts == 1
     assert len(ids) == 50
     assert receiver.most_open <= OF_RECEIVER
+
+
+class EndlessDeliveries:
+    """Owes each of three receivers whatever it is asked for, one at a time."""
+
+    def __init__(self, url: str) -> None:
+        self.hooks = [Webhook(url, name) for name in "abc"]
+        self.given: list[str] = []
+        self.times: list[float] = []
+        self.news = asyncio.Event()
+        self.enough = asyncio.Event()
+
+    async def take(self, limit: int, past: Past) -> tuple[list[Due], float | None]:
+        free = [hook for hook in self.hooks if hook.receiver not in past.busy]
+        found = [hook for hook in free if hook.receiver > past.receiver][:1]
+        for hook in found:
+            self.given.append(hook.receiver)
+            self.times.append(asyncio.get_running_loop().time())
+        if len(self.given) >= 12:
+            self.enough.set()
+        return [Due(ENDED, hook, 0) for hook in found], None
+
+    async def record(self, due: Due, tried: Tried) -> None: ...
+
+
+async def test_turns(receiver: Receiver) -> None:
+    """Receivers that are owed without end have their turns."""
+    receiver.others = Answer(hangs=True)
+    deliveries = EndlessDeliveries(receiver.url)
+    async with Sender(deliveries, Signer(SECRET), LOOPBACK), asyncio.timeout(LONG):
+        await deliveries.enough.wait()
+    assert "".join(deliveries.given[:12]) == "abc" * 4
+
+
+def test_the_pace() -> None:
+    """However much is due, attempts begin at a pace that leaves the event loop to jobs."""
+
+    async def begin() -> list[float]:
+        deliveries = EndlessDeliveries("http://127.0.0.1:9/")
+        async with Sender(deliveries, Signer(SECRET), LOOPBACK):
+            await deliveries.enough.wait()
+        return deliveries.times
+
+    times = run_virtual(begin)
+    assert times[11] - times[0] == pytest.approx(11 * EVERY)
+
+
+async def test_threads_of_its_own(sending: Sending, receiver: Receiver) -> None:
+    """Names are looked up in threads of its own: one that hangs takes none from jobs."""
+    async with sending() as engine:
+        await over(engine, await told(engine, f"http://localhost:{receiver.port}/"))
+        assert any("awaitd-webhooks" in thread.name for thread in threading.enumerate())
 
 
 async def test_cut_off(sending: Sending, receiver: Receiver) -> None:
