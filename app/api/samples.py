@@ -63,7 +63,24 @@ _RUNNING: Final[dict[str, Any]] = {
     },
 }
 
-_COMPLETED: Final = _ended("completed", result=2.0)
+_WEBHOOK: Final = {
+    "url": "https://example.org/hooks/8f3e2a41",
+    "events": ["completed", "failed"],
+    "deliveries": [
+        {
+            "id": f"job_{_ID.replace('-', '')}_completed",
+            "event": "completed",
+            "status": "pending",
+            "attempts": 1,
+            "last_status": 503,
+            "last_error": None,
+            "next_attempt_at": "2026-11-22T10:00:07.611Z",
+            "delivered_at": None,
+        }
+    ],
+}
+
+_COMPLETED: Final = _ended("completed", result=2.0, webhook=_WEBHOOK)
 
 _SUMMARY: Final = {name: _COMPLETED[name] for name in _COMPLETED if name not in _LARGE}
 
