@@ -50,12 +50,7 @@ class EmbeddedEngine:
         self.deliveries = JournalDeliveries(self._journal, config.now)
         """What is to be told by webhooks."""
         self._dispatcher = Dispatcher(
-            registry,
-            self._journal,
-            config,
-            self._feed,
-            self._ledger,
-            self.deliveries.news.set,
+            registry, self._journal, config, self._feed, self._ledger, self.deliveries.news.set
         )
         self._submissions = Submissions(
             registry, self._journal, self._dispatcher, self._ledger, config
@@ -276,8 +271,11 @@ class EmbeddedEngine:
         outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
         done: asyncio.Future[None] = self._journal.answers.new()
         then = partial(self._recovered, job, outcome, done)
-        has_webhook = job.webhook is not None
-        ended = Ended(job.id, job.attempt, self._config.now(), outcome, True, has_webhook)
+        ended = Ended(
+            *(job.id, job.attempt, self._config.now(), outcome),
+            has_secrets=True,
+            has_webhook=job.webhook is not None,
+        )
         self._journal.finish(Finish(ended, self._journal.next_version()), then)
         return done
 

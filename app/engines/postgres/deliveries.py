@@ -53,8 +53,8 @@ class TableDeliveries:
         """Write what an attempt came to, unless another node has recorded one meanwhile."""
         times = (tried.next_at, tried.next_at, tried.delivered_at)
         values = (*times, tried.status, tried.error, due.job.id, due.attempts)
-        self._held.discard(due.job.id)
         await self._tables.rows(_RECORD, values)
+        self._held.discard(due.job.id)
 
     async def let_go(self) -> None:
         """Leave what was taken and not recorded to other nodes, at once."""
