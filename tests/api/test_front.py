@@ -170,7 +170,7 @@ def service(folder: Path, engine: RefusingEngine) -> Service:
 
 
 alike = settings(
-    max_examples=600,
+    max_examples=250,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

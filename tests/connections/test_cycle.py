@@ -106,7 +106,7 @@ fields = st.lists(ordinary, max_size=3) | st.lists(ordinary | framing | broken, 
 bodies = st.lists(st.sampled_from([b"", b"abc", b"a" * 70_000]), max_size=3)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     status=st.sampled_from([200, 202, 204, 304, 404, 599]),
     fields=fields,
