@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.gates import open_gate
+from tests.support.gates import open_gate, wait_for
 from tests.support.raw import connect
 from tests.support.server import Server, environment
 
@@ -144,11 +144,9 @@ def test_a_blocked_loop_does_not_hold_it_up(
     )
     delayed = {"task": "count_runs", "params": {"path": str(tmp_path / "runs")}, "delay": 0.1}
     waiting = server.client.post("/jobs", json=delayed).json()
-    blocking = server.submit(task, seconds=60)
-    time.sleep(0.3)  # it is blocked by now
-    began = time.monotonic()
-    assert server.terminate() == 1
-    assert time.monotonic() - began < 0.2 + 2
+    blocking = server.submit(task, seconds=60, path=str(tmp_path / "blocked"))
+    wait_for(tmp_path / "blocked")
+    assert server.terminate() == 1  # within 20 s
     assert "this process does not end" in server.log
 
     server.start()

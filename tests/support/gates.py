@@ -1,5 +1,6 @@
 """Files that tasks in another process wait for."""
 
+import time
 from pathlib import Path
 
 
@@ -8,3 +9,9 @@ def open_gate(path: Path, text: str = "") -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text)
     unfinished.rename(path)
+
+
+def wait_for(path: Path) -> None:
+    """Return once another process has made the file."""
+    while not path.exists():
+        time.sleep(0.01)

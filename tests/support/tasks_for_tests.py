@@ -127,16 +127,18 @@ async def wait_after_line(path: Path) -> None:
 
 
 @task
-async def block(seconds: float) -> None:
-    """Blocks the event loop, after a moment in which its submission is answered."""
+async def block(seconds: float, path: Path) -> None:
+    """Blocks the event loop, after a moment in which its submission is answered; then says so."""
     await asyncio.sleep(0.05)
+    add_line(path)
     time.sleep(seconds)  # noqa: ASYNC251 - the defect that a server must survive
 
 
 @task
-async def spin(seconds: float) -> None:
+async def spin(seconds: float, path: Path) -> None:
     """Blocks the event loop with Python code, after a moment as in `block`."""
     await asyncio.sleep(0.05)
+    add_line(path)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
