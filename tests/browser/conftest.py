@@ -26,9 +26,9 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, as the system has it."""
+    """Headless Chromium, as the system has it; while it is open no other event loop can run."""
     path = shutil.which("chromium")
     if path is None:
         pytest.fail("no `chromium` on PATH; on Debian: apt-get install chromium")
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile, shared for what it caches; what belongs to a tab is each test's own."""
     context = browser.new_context()
