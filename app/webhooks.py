@@ -10,7 +10,6 @@ import contextlib
 import logging
 import random
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from app.jobs.config import wall_clock
 from app.jobs.deliveries import Deliveries, Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import Job, Millis
@@ -79,10 +79,6 @@ _REASONS: Final = (
 )
 
 
-def _wall_clock() -> Millis:
-    return time.time_ns() // 1_000_000
-
-
 @record(frozen=True, slots=True)
 class _Answer:
     """What came of an attempt: an HTTP status, or the reason why there is none."""
@@ -103,7 +99,7 @@ class Sender:
         *,
         schedule: Sequence[float] = SCHEDULE,
         within: float = WITHIN,
-        now: Callable[[], Millis] = _wall_clock,
+        now: Callable[[], Millis] = wall_clock,
     ) -> None:
         self._deliveries = deliveries
         self._signer = signer
