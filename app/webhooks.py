@@ -75,8 +75,9 @@ _REASONS: Final = (
     (OutboundRefused, "its address is not public"),
     ((httpx.TimeoutException, TimeoutError), "no answer in time"),
     (httpx.ConnectError, "no connection"),
-    (httpx.TransportError, "the connection broke"),
+    ((httpx.TransportError, OSError), "the connection broke"),  # TLS may break as an OSError
 )
+_EXPECTED: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 
 
 @record(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Sender:
         except StoreUnavailable:
             log.warning("an attempt to tell %s of job %s was not recorded", receiver, due.job.id)
         except Exception:  # whatever it is, the others go on
-            log.exception("telling %s of job %s failed", receiver, due.job.id)
+            log.exception("telling %s of job %s was not recorded", receiver, due.job.id)
         finally:
             self._sending[receiver] -= 1
             if not self._sending[receiver]:
@@ -195,13 +196,13 @@ class Sender:
     async def _answer(self, due: Due, client: httpx.AsyncClient) -> _Answer:
         """Make one attempt. The status counts, whatever becomes of the body that follows it."""
         answer = None
-        body = message_of(due.job)
-        event = delivery_id(due.job.id, due.job.status)
-        headers = {
-            "Content-Type": "application/json",
-            **self._signer.headers(event, self._now() // 1000, body),
-        }
         try:
+            body = message_of(due.job)
+            event = delivery_id(due.job.id, due.job.status)
+            headers = {
+                "Content-Type": "application/json",
+                **self._signer.headers(event, self._now() // 1000, body),
+            }
             async with (
                 asyncio.timeout(self._within),
                 client.stream("POST", due.webhook.url, content=body, headers=headers) as response,
@@ -209,7 +210,9 @@ class Sender:
                 retry_after = response.headers.get("retry-after", "")
                 answer = _Answer(response.status_code, None, retry_after)
                 await _skim(response)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
+        except Exception as error:  # whatever it is, it counts: else it would be held for ever
+            if not isinstance(error, _EXPECTED):
+                log.exception("telling %s of job %s failed", due.webhook.receiver, due.job.id)
             return answer or _Answer(error=_reason_of(error))
         return answer
 

@@ -1,9 +1,7 @@
 """Where the client goes, and whom it trusts."""
 
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +11,7 @@ import pytest
 
 from app.client import AsyncAwaitd, Awaitd, Untrusted
 from tests.client.conftest import Connect
+from tests.support.certificate import self_signed
 from tests.support.relay import response
 from tests.support.server import Server
 
@@ -20,14 +19,7 @@ from tests.support.server import Server
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, in one file with its key."""
-    if not (openssl := shutil.which("openssl")):
-        pytest.skip("needs the openssl command to make a certificate")
-    pem = tmp_path_factory.mktemp("tls") / "local.pem"
-    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=local", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(pem), "-out", str(pem)]
-    subprocess.run([openssl, *command.split(), *names, *files], check=True, capture_output=True)
-    return pem
+    return self_signed(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 import asyncio
-import shutil
 import ssl
-import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,19 +8,13 @@ import pytest
 
 from app.outbound import outbound_client
 from tests.outbound.loopback import FakeNames, allowing, listening
+from tests.support.certificate import self_signed
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for `named.test`, in one file with its key."""
-    if not (openssl := shutil.which("openssl")):
-        pytest.skip("needs the openssl command to make a certificate")
-    pem = tmp_path_factory.mktemp("tls") / "named.pem"
-    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=named.test", "-addext", "subjectAltName=DNS:named.test"]
-    files = ["-keyout", str(pem), "-out", str(pem)]
-    subprocess.run([openssl, *command.split(), *names, *files], check=True, capture_output=True)
-    return pem
+    return self_signed(tmp_path_factory.mktemp("tls"), "DNS:named.test")
 
 
 async def test_tls_is_checked_against_the_name(certificate: Path) -> None:
