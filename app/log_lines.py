@@ -1,5 +1,6 @@
 """How the log is written, so that nobody can forge it: what is logged may come from anybody."""
 
+import json
 import logging
 from datetime import UTC, datetime
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from structlog.processors import JSONRenderer
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
-from app.jobs.texts import traceback_of
+from app.jobs.texts import message_of, traceback_of
 from app.log_context import bound
 from app.visible import visible
 
@@ -48,7 +49,7 @@ class LineFormatter(logging.Formatter):
         if "job_id" in fields and str(fields["job_id"]) in line:
             del fields["job_id"]
             fields.pop("task", None)
-        line += visible("".join(f" {name}={value}" for name, value in fields.items()))
+        line += visible("".join(f" {name}={message_of(value)}" for name, value in fields.items()))
         return line if details is None else f"{line}\n{_indented(details)}"
 
     def formatException(self, ei: _ExcInfo) -> str:
@@ -70,7 +71,7 @@ class JsonFormatter(ProcessorFormatter):
 
     def __init__(self, *, exception_text: bool = True) -> None:
         self._exception_text = exception_text
-        super().__init__(processors=[self.remove_processors_meta, JSONRenderer(default=str)])
+        super().__init__(processors=[self.remove_processors_meta, JSONRenderer(_encoded)])
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
@@ -121,6 +122,14 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     for name in _OF_NO_INTEREST:
         fields.pop(name, None)
     return {**bound(), **fields}
+
+
+def _encoded(entry: dict[str, Any], **_: object) -> str:
+    """A line as JSON: values that are none, such as NaN, circles and odd keys, as text."""
+    try:
+        return json.dumps(entry, allow_nan=False, default=str)
+    except Exception:  # whatever a value's own `__str__` raises
+        return json.dumps({name: message_of(value) for name, value in entry.items()})
 
 
 def _access_of(record: logging.LogRecord) -> dict[str, Any]:

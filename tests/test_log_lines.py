@@ -283,6 +283,37 @@ def test_no_extra_stands_for_what_is_ours() -> None:
     assert next(iter(found)) == "time"
 
 
+class Mute:
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError(SECRET)
+
+
+CIRCLE: dict[str, object] = {}
+CIRCLE["itself"] = CIRCLE
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "nan"),
+        ([float("inf")], "[inf]"),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (CIRCLE, "{'itself': {...}}"),
+        (Mute(), "(its text cannot be had: RuntimeError)"),
+    ],
+    ids=["nan", "infinity", "key", "circle", "mute"],
+)
+def test_values_that_are_no_json(value: object, shown: str) -> None:
+    """Whatever value is added to a line, there is a line, and as an object it is JSON."""
+    added = record("here")
+    vars(added)["value"] = value
+    assert LineFormatter(FORMAT).format(added) == f"ERROR app.some: here value={shown}"
+    line = json.loads(JsonFormatter().format(added), parse_constant=pytest.fail)
+    assert (line["event"], line["value"]) == ("here", shown)
+
+
 def test_details_in_an_object() -> None:
     """What belongs below a line is a member of its own, and so is a stack."""
     with_details = record("job %s raised\n%s", "1", "Traceback\n  line")

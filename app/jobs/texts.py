@@ -18,11 +18,14 @@ def to_json(value: Any) -> bytes:
     return b"null" if value is None else _ENCODER.encode(value).encode()
 
 
-def message_of(error: BaseException) -> str:
-    """The text of an exception, at most 2,000 characters; never raises, always valid UTF-8."""
+def message_of(value: object) -> str:
+    """The text of an exception or another value, cut at 2,000 characters; never raises.
+
+    Always valid UTF-8.
+    """
     try:
-        return clipped(str(error))
-    # The exception's own `__str__` may raise anything.
+        return clipped(str(value))
+    # Its own `__str__` may raise anything.
     except BaseException as broken:
         return f"(its text cannot be had: {class_name(broken)})"
 
