@@ -91,7 +91,9 @@ class Reader:
         job = self.recent.get(job_id)
         if job is None and (job := self._read(job_id)) is not None:
             self.recent.read(job)
-        return job if job is None or job.webhook is None else self._with_deliveries(job)
+        if job is None or job.webhook is None or not job.done:  # which may have ended since
+            return job
+        return self._with_deliveries(job)
 
     def require(self, job_id: UUID, owner: str | None = None) -> Job:
         """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""

@@ -148,7 +148,7 @@ class Tables:
             ended = attempt if started_at is None else attempt - 1  # more may have by now
             earlier = await self.rows(_EARLIER, (job_id, ended)) if ended else ()
             job = job_of(row, self._retention, earlier, progress)
-            if job.webhook is None:
+            if job.webhook is None or not job.done:  # which may have ended since
                 return job
             return with_deliveries(job, await self.rows(_DELIVERIES, (job_id,)))
         return None

@@ -48,6 +48,18 @@ async def test_one_node_holds_it(node: Open) -> None:
     assert sorted(given) == sorted(job.id for job in jobs)
 
 
+async def test_a_job_that_ends_between_two_looks(node: Open, url: str, puppets: Puppets) -> None:
+    """What is shown as running has no deliveries, though its end is told by the next look."""
+    engine = await node()
+    job = await accepted(engine, job_of("hold", "a", webhook=HOOK))
+    await puppets.begun("a")
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute("INSERT INTO deliveries (id, receiver) VALUES (%s, 'a')", (job.id,))
+        shown = await engine.get(job.id)
+        db.execute("DELETE FROM deliveries")
+    assert shown.deliveries == ()
+
+
 async def test_every_node_is_woken(node: Open) -> None:
     """The end of a job wakes all nodes that could tell it."""
     nodes = [await node(), await node(works=False), await node(serves=False)]
