@@ -21,6 +21,8 @@ from typing import Final, TypeAlias
 import httpcore
 import httpx
 
+from app.short_answers import shortened
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 Resolver: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
@@ -57,8 +59,6 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _HOST: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _ENDS_IN_NUMBER: Final = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 
-_CORE_ERRORS: Final = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
-
 
 class OutboundRefused(httpx.TransportError):
     """Raised instead of connecting when a host has an address that is not public.
@@ -81,6 +81,8 @@ class OutboundPolicy:
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
+    max_answer: int | None = None
+    """Bytes that are read of an answer at most, its head included; more break the connection."""
 
     @classmethod
     def parse(cls, text: str) -> "OutboundPolicy":
@@ -154,9 +156,8 @@ def is_public(address: Address) -> bool:
     tunnels (6to4, Teredo) are never public, whatever they hold.
     """
     plain = _unwrapped(address)
-    if isinstance(plain, IPv6Address) and plain not in _IPV6_UNICAST:
-        return False
-    return not any(plain in block for block in _NOT_PUBLIC)
+    is_given = isinstance(plain, IPv4Address) or plain in _IPV6_UNICAST
+    return is_given and not any(plain in block for block in _NOT_PUBLIC)
 
 
 def _unwrapped(address: Address) -> Address:
@@ -187,8 +188,7 @@ def _usual_authorities() -> ssl.SSLContext:
 
 
 async def _system_resolver(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
@@ -234,7 +234,8 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
         failure: Exception = httpcore.ConnectError("the host has no address")
         for address in addresses:
             try:
-                return await self._network.connect_tcp(str(address), port, share)
+                stream = await self._network.connect_tcp(str(address), port, share)
+                return shortened(stream, outbound_policy.get().max_answer)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -294,6 +295,6 @@ def _errors_of_httpx() -> Iterator[None]:
     """Raises what httpcore raises as its namesake in httpx."""
     try:
         yield
-    except _CORE_ERRORS as error:
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
         namesake: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
         raise namesake(str(error)) from error

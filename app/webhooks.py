@@ -13,21 +13,21 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import httpx
 
 from app.jobs.config import wall_clock
 from app.jobs.deliveries import Deliveries, Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
-from app.jobs.models import Job, Millis
+from app.jobs.message import message_of
+from app.jobs.models import Millis
 from app.jobs.record import record
-from app.jobs.texts import to_json
 from app.jobs.webhooks import delivery_id
 from app.outbound import (
     OutboundPolicy,
@@ -61,11 +61,9 @@ SCHEDULE: Final = (5.0, 300.0, HOUR / 2, *(HOUR * n for n in (2, 5, 10, 14, 20, 
 LONGEST: Final = 24 * HOUR
 """Seconds that a receiver can put an attempt off by `Retry-After`."""
 
-MAX_BODY: Final = 20_000
-"""Bytes that a message has at most."""
-
 _JITTER: Final = 0.2
 _SKIMMED: Final = 4_096
+_MAX_ANSWER: Final = 16_384
 _LOOK_EVERY: Final = 60.0
 _AGAIN: Final = 1.0
 _RESTS: Final = 4
@@ -130,7 +128,7 @@ class Sender:
         await asyncio.wait((self._task,))
 
     async def _run(self) -> None:
-        outbound_policy.set(self._policy)
+        outbound_policy.set(replace(self._policy, max_answer=_MAX_ANSWER))
         with _resolving() as resolver:
             async with (
                 outbound_client(
@@ -229,32 +227,6 @@ class Sender:
         delay = self._schedule[number] * (1 + _JITTER * random.random())
         delay = max(delay, min(_seconds_of(answer.retry_after, now), LONGEST))
         return Tried(next_at=now + round(delay * 1000), status=answer.status, error=answer.error)
-
-
-def message_of(job: Job) -> bytes:
-    """What is told of a job's end: the same in every attempt; neither params, result nor texts."""
-    path = f"/jobs/{job.id}"
-    data: dict[str, Any] = {
-        "id": str(job.id),
-        "task": job.task,
-        "status": job.status,
-        "attempt": job.attempt,
-        "error": None if job.error is None else {"type": job.error.type},
-        "labels": dict(job.labels),
-        "links": {"self": path, "result": f"{path}/result"},
-    }
-    message = {"type": f"job.{job.status}", "timestamp": _rfc3339(job.finished_at), "data": data}
-    body = to_json(message)
-    if len(body) > MAX_BODY:
-        data["labels"] = None
-        body = to_json(message)
-    return body
-
-
-def _rfc3339(time: Millis | None) -> str:
-    assert time is not None, "the job has not ended"
-    text = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 @contextlib.contextmanager

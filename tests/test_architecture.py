@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[1]
 FLOORS: Final = {
     "app/__init__.py": 0,
     "app/durable.py": 0,
+    "app/short_answers.py": 0,
     "app/scheduler/": 0,
     "app/visible.py": 0,
     "app/client/": 1,
@@ -52,6 +53,7 @@ LIBRARIES: Final = {
     "app/__init__.py": "",
     "app/durable.py": "",
     "app/scheduler/": "",
+    "app/short_answers.py": "httpcore",
     "app/visible.py": "",
     "app/client/": "httpx stamina",
     "app/jobs/": "pydantic pydantic_core",
@@ -65,7 +67,7 @@ LIBRARIES: Final = {
 
 ONLY_IN: Final = {
     "apsw": "app/engines/embedded/",
-    "httpcore": "app/outbound.py",
+    "httpcore": "app/outbound.py app/short_answers.py",
     "httptools": "app/protocol.py",
     "httpx": "app/client/transport.py app/outbound.py app/receivers.py app/tasks/ app/webhooks.py",
     "opentelemetry": "app/tracing.py",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from tests.support.certificate import self_signed
 from tests.support.receiver import SECRET
 from tests.support.server import Server
+from tests.webhooks.test_sender import Sending, over, told
 
 
 @contextmanager
@@ -65,3 +66,18 @@ def test_broken_tls(tmp_path: Path) -> None:
                 [delivery] = reply.json()["webhook"]["deliveries"]
     assert delivery["last_error"] == "the connection broke"
     assert delivery["status"] == "pending"
+
+
+async def test_an_endless_head(sending: Sending) -> None:
+    """Of an answer that begins again and again little is read, and that in turns with others."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        while True:
+            connection.sendall(b"HTTP/1.1 103 \r\n\r\n" * 1_000)
+
+    with answering(answer) as port:
+        url = f"http://127.0.0.1:{port}/"
+        async with sending(schedule=[60], within=3.0) as engine:
+            delivery = await over(engine, await told(engine, url), attempts=1)
+    assert delivery.last_error == "the connection broke"

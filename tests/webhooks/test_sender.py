@@ -13,6 +13,7 @@ import pytest
 from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.engine import Engine
 from app.jobs.ids import JobIds
+from app.jobs.message import MAX_BODY, message_of
 from app.jobs.models import Job
 from app.jobs.webhooks import Delivery, DeliveryStatus, Webhook
 from app.outbound import OutboundPolicy
@@ -22,11 +23,9 @@ from app.webhooks import (
     AT_ONCE,
     EVERY,
     LONGEST,
-    MAX_BODY,
     OF_RECEIVER,
     SCHEDULE,
     Sender,
-    message_of,
 )
 from tests.engines.harness import LONG, accepted, ended
 from tests.engines.puppets import job_of
