@@ -50,11 +50,11 @@ class WarmProcess:
         self.args = arguments
         self.returncode: int | None = None
         self._lock = threading.Lock()
-        self._news, told = os.pipe()
+        self._news, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps([list(arguments), str(folder), dict(env)]).encode()
-        socket.send_fds(_parent(), [request], [stdout, stderr, told])
-        os.close(told)
-        self.pid = int(os.read(self._news, 100))
+        with told:
+            socket.send_fds(_parent(), [request], [stdout, stderr, told.fileno()])
+        self.pid = int(self._news.recv(100))
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -82,9 +82,9 @@ class WarmProcess:
 
     def _look(self, timeout: float | None) -> int | None:
         with self._lock:
-            if self.returncode is None and has_news(self._news, timeout):
-                self.returncode = int(os.read(self._news, 100))
-                os.close(self._news)
+            if self.returncode is None and has_news(self._news.fileno(), timeout):
+                self.returncode = int(self._news.recv(100))
+                self._news.close()
             return self.returncode
 
 

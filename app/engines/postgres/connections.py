@@ -59,7 +59,11 @@ def place_of(url: str) -> str:
 async def connect(url: str) -> Async:
     """A connection of its own."""
     db = await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True)
-    await begin_session(db)
+    try:
+        await begin_session(db)
+    except BaseException:  # it may have been lost at once, or be wanted no more
+        await db.close()
+        raise
     return db
 
 

@@ -102,7 +102,11 @@ class Heartbeat:
 
     def _connect(self) -> _Db:
         db = psycopg.connect(self._conninfo, autocommit=True)
-        db.execute(SESSION)
+        try:
+            db.execute(SESSION)
+        except psycopg.Error:
+            db.close()
+            raise
         return db
 
     def _call(self, function: Callable[..., None], *values: object) -> None:
