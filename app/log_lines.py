@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -26,6 +27,9 @@ _DETAILS: Final = "\n%s"
 """How the message of a record ends that has details of several lines: a stack, a traceback."""
 
 _OF_NO_INTEREST: Final = ("_record", "color_message", "message", "asctime", "taskName")
+
+_FIELDS: Final = "awaitd_fields"
+"""Where a record has the values given to structlog: among its own, some names are taken."""
 
 _SILENT: Final = ("/livez", "/readyz")
 
@@ -84,14 +88,21 @@ class JsonFormatter(ProcessorFormatter):
             "logger": record.name,
             "event": event,
         }
-        # Ours first, and ours the last word.
-        entry = {**own, **_fields_of(record), **_access_of(record), **own}
+        fields = {**_fields_of(record), **_access_of(record)}
+        entry = own | {f"{n}_" if n in own else n: value for n, value in fields.items()}
         if details is not None:
             entry["exception"] = _cut(details)
         if record.stack_info:
             entry["stack"] = _cut(record.stack_info)
         made = {"msg": entry, "_logger": None, "_name": record.levelname.lower()}
         return super().format(logging.makeLogRecord(made))
+
+
+def to_record(_: object, __: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The last processor of structlog: what a record of the standard library is made of."""
+    settings = ("exc_info", "stack_info", "stacklevel")
+    made = {name: event.pop(name) for name in settings if name in event}
+    return {**made, "msg": event.pop("event", ""), "extra": {_FIELDS: dict(event)}}
 
 
 def without_query(record: logging.LogRecord) -> bool:
@@ -119,9 +130,10 @@ def _message_of(record: logging.LogRecord, exception_text: bool) -> tuple[str, s
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What the line is bound to, and what whoever wrote it has added as `extra`."""
     fields = dict(ExtraAdder()(_LOG, "", {"_record": record}))
+    given = fields.pop(_FIELDS, {})
     for name in _OF_NO_INTEREST:
         fields.pop(name, None)
-    return {**bound(), **fields}
+    return {**bound(), **fields, **given}
 
 
 def _encoded(entry: dict[str, Any], **_: object) -> str:

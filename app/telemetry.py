@@ -5,7 +5,7 @@ import logging.config
 
 import structlog
 
-from app.log_lines import JsonFormatter, LineFormatter, without_query
+from app.log_lines import JsonFormatter, LineFormatter, to_record, without_query
 from app.settings import Settings
 
 
@@ -16,7 +16,11 @@ def configure_logging(settings: Settings) -> None:
     """
     if not structlog.is_configured():
         structlog.configure(
-            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.PositionalArgumentsFormatter(),
+                to_record,
+            ],
             wrapper_class=structlog.stdlib.BoundLogger,
             logger_factory=structlog.stdlib.LoggerFactory(),
         )

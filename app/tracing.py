@@ -104,11 +104,17 @@ class Tracing:
         return AttemptSpan(span)
 
     def __enter__(self) -> Self:
-        """Begin to send; what tasks and their libraries trace by themselves is sent, too."""
+        """Begin to send; what tasks and their libraries trace by themselves is sent, too.
+
+        Raises `StartUpError`.
+        """
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        for exporter in self._exporters:
-            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        try:
+            for exporter in self._exporters:
+                self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        except ValueError as error:
+            raise StartUpError(f"the settings OTEL_BSP_… do not fit: {error}") from error
         trace.set_tracer_provider(self._provider)
         return self
 
@@ -167,7 +173,8 @@ def tracing_of(environment: Mapping[str, str]) -> Tracing | None:
     if not find_spec("opentelemetry.sdk"):
         log.warning("%s is set, but there are no traces: install awaitd[otel]", asking[0])
         return None
-    return Tracing([_exporter(name.strip()) for name in exporters.split(",")])
+    names = [name.strip() for name in exporters.split(",")]
+    return Tracing([_exporter(name) for name in names if name != "none"])
 
 
 def _exporter(name: str) -> "SpanExporter":

@@ -63,6 +63,7 @@ LONGEST: Final = 24 * HOUR
 
 _JITTER: Final = 0.2
 _SKIMMED: Final = 4_096
+_SKIM_WITHIN: Final = 0.5
 _MAX_ANSWER: Final = 16_384
 _LOOK_EVERY: Final = 60.0
 _AGAIN: Final = 1.0
@@ -207,7 +208,8 @@ class Sender:
             ):
                 retry_after = response.headers.get("retry-after", "")
                 answer = _Answer(response.status_code, None, retry_after)
-                await _skim(response)
+                async with asyncio.timeout(_SKIM_WITHIN):
+                    await _skim(response)
         except Exception as error:  # whatever it is, it counts: else it would be held for ever
             if not isinstance(error, _EXPECTED):
                 log.exception("telling %s of job %s failed", due.webhook.receiver, due.job.id)

@@ -332,12 +332,14 @@ import logging
 import structlog
 from app.jobs import task
 
+TAKEN = {"filename": "a", "message": "b", "name": "c", "level": "d", "time": "e"}
+
 @task()
 async def talk() -> None:
     """Writes to the log in every way."""
     log = logging.getLogger("talkative")
     log.warning("itself", extra={"colour": "red"})
-    structlog.get_logger("talkative").warning("by structlog", colour="blue")
+    structlog.get_logger("talkative").warning("by %s", "structlog", colour="blue", **TAKEN)
     async def sub() -> None:
         log.warning("a subtask")
     await asyncio.create_task(sub())
@@ -368,6 +370,9 @@ def test_lines_of_a_server_as_objects(start_server: Callable[..., Server], tmp_p
     assert [line["event"] for line in told] == events
     assert {(line["job_id"], line["task"]) for line in told} == {(jobs["talk"], "talk")}
     assert [line.get("colour") for line in told] == ["red", "blue", None, None]
+    names = ("filename", "message", "name", "level_", "time_")  # those of the line's own are kept
+    assert [told[1][name] for name in names] == ["a", "b", "c", "d", "e"]
+    assert {line["level"] for line in told} == {"warning"}
     assert not [line for line in told if "request_id" in line]
     [failed] = [line for line in lines if "raised" in line["event"]]
     assert (failed["job_id"], failed["task"]) == (jobs["fail"], "fail")

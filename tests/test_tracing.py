@@ -161,9 +161,17 @@ def test_no_traces(environment: dict[str, str]) -> None:
     assert tracing_of(environment) is None
 
 
+def test_settings_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start-up stops with a message of one line."""
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
+    tracing = Tracing([InMemorySpanExporter()])
+    with pytest.raises(StartUpError, match=r"OTEL_BSP_.*max_queue_size"), tracing:
+        pass
+
+
 def test_an_exporter_that_is_not_installed() -> None:
     """Start-up stops and says which; others than the usual one may be named."""
-    assert tracing_of({"OTEL_TRACES_EXPORTER": "otlp, console"}) is not None
+    assert tracing_of({"OTEL_TRACES_EXPORTER": "otlp, console, none"}) is not None
     with pytest.raises(StartUpError, match="no exporter 'otlb'"):
         tracing_of({"OTEL_TRACES_EXPORTER": "otlb"})
 
