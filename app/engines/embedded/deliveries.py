@@ -22,9 +22,19 @@ class JournalDeliveries:
         """Set when there may be more to take than there was."""
 
     async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
-        """Those that are due, and the seconds until a further one will be."""
+        """Those that are due, and the seconds until a further one will be.
+
+        Jobs have their turns meanwhile, however many receivers there are.
+        """
         now = self._now()
-        found, next_at = self._journal.reader.due(now, limit, past, self._held)
+        found: list[Due] = []
+        upto: str | None = past.receiver
+        while upto is not None and len(found) < limit:
+            rest = Past(past.busy, upto)
+            more, upto = self._journal.reader.due(now, limit - len(found), rest, self._held)
+            found += more
+            await asyncio.sleep(0)
+        next_at = self._journal.reader.next_due(now)
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
 

@@ -110,9 +110,14 @@ class Reader:
     @_telling
     def due(
         self, now: Millis, limit: int, past: Past, held: Collection[UUID]
-    ) -> tuple[Sequence[Due], Millis | None]:
-        """The deliveries that are due, and when a further one will be."""
-        return list(due(self._db, now, limit, past, held)), next_due(self._db, now)
+    ) -> tuple[list[Due], str | None]:
+        """The deliveries of some receivers that are due, and up to which, None for the last."""
+        return due(self._db, now, limit, past, held)
+
+    @_telling
+    def next_due(self, now: Millis) -> Millis | None:
+        """When a delivery will be due that is not yet."""
+        return next_due(self._db, now)
 
     @_telling
     def scrubs(self) -> int:
