@@ -130,6 +130,14 @@ class Sender:
 
     async def _run(self) -> None:
         outbound_policy.set(replace(self._policy, max_answer=_MAX_ANSWER))
+        while True:
+            try:
+                await self._begin()
+            except Exception:  # such as authorities that cannot be read
+                log.exception("no webhooks are sent; in %g s that is tried again", _LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _begin(self) -> None:
         with _resolving() as resolver:
             async with (
                 outbound_client(

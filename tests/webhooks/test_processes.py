@@ -54,6 +54,17 @@ def test_stopped_while_a_receiver_hangs(tmp_path: Path) -> None:
         server.start()
 
 
+def test_unable_to_send(tmp_path: Path) -> None:
+    """A server that cannot send says so in its log, and runs jobs all the same."""
+    settings = SETTINGS | {"SSL_CERT_FILE": str(tmp_path / "none.pem")}
+    with (
+        Receiver() as receiver,
+        Server(tmp_path, expects="no webhooks are sent|FileNotFoundError", **settings) as server,
+    ):
+        completed(server, receiver)
+        assert "no webhooks are sent" in server.log
+
+
 @pytest.mark.postgres
 def test_another_node_delivers(tmp_path: Path) -> None:
     """What a node was telling when it was killed is told by another one, when its time is up."""
