@@ -18,12 +18,12 @@ from app.jobs.record import record
 from app.jobs.stored import DELIVERY
 from app.jobs.texts import to_json
 
-TELL: Final = (
+_TELL: Final = (
     "INSERT INTO deliveries (high, receiver, attempts, next_at) "
     "SELECT high, webhook ->> 1, 0, finished_at FROM jobs "
     "WHERE high = ? AND status IN (SELECT value FROM json_each(webhook, '$[2]'))"
 )
-FIRST: Final = (
+_FIRST: Final = (
     "WITH RECURSIVE walk(receiver) AS (SELECT ? UNION ALL SELECT ("
     "SELECT d.receiver FROM deliveries d WHERE d.next_at IS NOT NULL "
     "AND d.receiver > walk.receiver ORDER BY d.receiver LIMIT 1) "
@@ -38,14 +38,14 @@ of them a look into an index, however many deliveries it has; behind the last it
 _WALK: Final = 500
 """Receivers that are walked past at a time: it takes half a millisecond of the event loop."""
 
-NEXT: Final = "SELECT min(next_at) FROM deliveries WHERE next_at > ?"
+_NEXT: Final = "SELECT min(next_at) FROM deliveries WHERE next_at > ?"
 _ATTEMPTS: Final = "SELECT attempts FROM deliveries WHERE high = ?"
 OF_JOB: Final = f"SELECT {DELIVERY} FROM deliveries WHERE high = ?"
 
 
 def tell(db: apsw.Connection, high: int) -> None:
     """Have the end of a job told, in the change that ends it, if its webhook is for such an end."""
-    db.execute(TELL, (high,))
+    db.execute(_TELL, (high,))
 
 
 def due(
@@ -58,7 +58,7 @@ def due(
     keys = to_json([halves(job_id)[0] for job_id in held]).decode()
     found: list[int] = []
     upto: str | None = past.receiver
-    with closing(db.execute(FIRST, (past.receiver, _WALK, now, keys))) as walk:
+    with closing(db.execute(_FIRST, (past.receiver, _WALK, now, keys))) as walk:
         while len(found) < limit and (row := walk.fetchone()) is not None:
             upto, first = row
             if first is not None and upto not in past.busy:
@@ -77,7 +77,7 @@ def _due(db: apsw.Connection, high: int) -> Iterator[Due]:
 
 def next_due(db: apsw.Connection, now: Millis) -> Millis | None:
     """When a delivery will be due that is not yet."""
-    rows: Any = db.execute(NEXT, (now,)).fetchall()
+    rows: Any = db.execute(_NEXT, (now,)).fetchall()
     found: Millis | None = rows[0][0]
     return found
 
