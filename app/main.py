@@ -5,6 +5,7 @@
 
 import contextlib
 import contextvars
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig
 from app.fingerprint_key import fingerprint_key
 from app.jobs.engine import Engine
-from app.jobs.errors import StartUpError
+from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.loading import load_modules
 from app.jobs.registry import TaskRegistry
 from app.keys import BadKeys, Keys
@@ -50,6 +51,8 @@ from app.shutdown import SLACK, Deadline, draining_on_signals
 from app.signing import Signer
 from app.tracing import CLOSE_WITHIN, NO_TRACES, Tracing, tracing_of
 from app.webhooks import Sender
+
+log = logging.getLogger(__name__)
 
 
 class Service(FastAPI):
@@ -169,9 +172,17 @@ def store_of(settings: Settings) -> str:
 def build_sender(settings: Settings, engine: Engine) -> AbstractAsyncContextManager[object]:
     """What sends the webhooks of an open engine; nothing does without a secret to sign with."""
     if settings.webhook_secret is None:
-        return contextlib.nullcontext()
+        return _without_sender(engine)
     signer = Signer(settings.webhook_secret.get_secret_value())
     return Sender(engine.deliveries, signer, settings.outbound_allow)
+
+
+@contextlib.asynccontextmanager
+async def _without_sender(engine: Engine) -> AsyncIterator[None]:
+    with contextlib.suppress(StoreUnavailable):
+        if await engine.deliveries.any_left():
+            log.warning("webhooks wait; without AWAITD_WEBHOOK_SECRET this process sends none")
+    yield
 
 
 def build_app(

@@ -56,5 +56,8 @@ class Deliveries(Protocol):
         Raises `StoreUnavailable`.
         """
 
+    async def any_left(self) -> bool:
+        """Whether anything is to be told, now or later. Raises `StoreUnavailable`."""
+
     async def record(self, due: Due, tried: Tried) -> None:
         """Write what an attempt came to; returns when it is durable. Raises `StoreUnavailable`."""

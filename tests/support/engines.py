@@ -24,6 +24,9 @@ class NothingToDeliver:
     async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
         return (), None
 
+    async def any_left(self) -> bool:
+        return False
+
     async def record(self, due: Due, tried: Tried) -> None: ...
 
 

@@ -54,6 +54,19 @@ def test_stopped_while_a_receiver_hangs(tmp_path: Path) -> None:
         server.start()
 
 
+def test_started_without_the_secret(tmp_path: Path) -> None:
+    """A server that finds webhooks which it cannot sign says so, and keeps them."""
+    with Receiver(Answer(hangs=True)) as receiver, Server(tmp_path, **SETTINGS) as server:
+        job = completed(server, receiver)
+        receiver.message()
+        server.terminate()
+        del server.settings["AWAITD_WEBHOOK_SECRET"]
+        server.start()
+        assert "without AWAITD_WEBHOOK_SECRET this process sends none" in server.log
+        [delivery] = server.job(job["id"])["webhook"]["deliveries"]
+        assert (delivery["status"], delivery["attempts"]) == ("pending", 0)
+
+
 def test_unable_to_send(tmp_path: Path) -> None:
     """A server that cannot send says so in its log, and runs jobs all the same."""
     settings = SETTINGS | {"SSL_CERT_FILE": str(tmp_path / "none.pem")}

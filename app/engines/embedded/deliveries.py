@@ -38,6 +38,10 @@ class JournalDeliveries:
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
 
+    async def any_left(self) -> bool:
+        """Whether anything is to be told."""
+        return self._journal.reader.next_due(0) is not None
+
     async def record(self, due: Due, tried: Tried) -> None:
         """Write what an attempt came to, however long the store takes: it has been made."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

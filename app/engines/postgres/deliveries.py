@@ -49,6 +49,11 @@ class TableDeliveries:
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
 
+    async def any_left(self) -> bool:
+        """Whether anything is to be told."""
+        [(next_at,)] = await self._tables.rows(_NEXT, (0,))
+        return next_at is not None
+
     async def record(self, due: Due, tried: Tried) -> None:
         """Write what an attempt came to, unless another node has recorded one meanwhile."""
         times = (tried.next_at, tried.next_at, tried.delivered_at)
