@@ -10,8 +10,8 @@ from app.api.render import job_path
 from app.api.replies import Reply
 from app.api.requests import require_known_query, root_of, state_of
 from app.api.security import job_in_path
-from app.api.times import rfc3339
 from app.jobs.texts import to_json
+from app.jobs.times import rfc3339
 from app.keys import ADMIN
 from app.scheduler import Status
 

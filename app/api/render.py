@@ -9,9 +9,9 @@ from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
-from app.api.times import rfc3339
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
+from app.jobs.times import rfc3339
 from app.jobs.webhooks import Delivery, Webhook, delivery_id
 
 

@@ -10,9 +10,9 @@ from app.api.describe import Answer
 from app.api.replies import Reply
 from app.api.requests import require_known_query, state_of
 from app.api.security import caller_of
-from app.api.times import rfc3339
 from app.jobs.figures import Period, Quantiles
 from app.jobs.texts import to_json
+from app.jobs.times import rfc3339
 from app.keys import READ
 
 router = APIRouter(tags=["health"])

@@ -23,10 +23,10 @@ from app.api.requests import (
     state_of,
 )
 from app.api.security import Caller, caller_and_job, caller_of
-from app.api.times import rfc3339
 from app.jobs.errors import StoreUnavailable
 from app.jobs.events import EventKind, JobEvent, Watch
 from app.jobs.texts import to_json
+from app.jobs.times import rfc3339
 from app.keys import READ
 
 router = APIRouter(tags=["events"])

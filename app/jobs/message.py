@@ -1,10 +1,10 @@
 """What webhooks tell of the end of a job."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from app.jobs.models import Job, Millis
+from app.jobs.models import Job
 from app.jobs.texts import to_json
+from app.jobs.times import rfc3339
 
 MAX_BODY: Final = 20_000
 """Bytes that a message has at most."""
@@ -12,6 +12,7 @@ MAX_BODY: Final = 20_000
 
 def message_of(job: Job) -> bytes:
     """What is told of a job's end: the same in every attempt; neither params, result nor texts."""
+    assert job.finished_at is not None, "the job has not ended"
     path = f"/jobs/{job.id}"
     data: dict[str, Any] = {
         "id": str(job.id),
@@ -22,15 +23,9 @@ def message_of(job: Job) -> bytes:
         "labels": dict(job.labels),
         "links": {"self": path, "result": f"{path}/result"},
     }
-    message = {"type": f"job.{job.status}", "timestamp": _rfc3339(job.finished_at), "data": data}
+    message = {"type": f"job.{job.status}", "timestamp": rfc3339(job.finished_at), "data": data}
     body = to_json(message)
     if len(body) > MAX_BODY:
         data["labels"] = None
         body = to_json(message)
     return body
-
-
-def _rfc3339(time: Millis | None) -> str:
-    assert time is not None, "the job has not ended"
-    text = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -32,9 +32,6 @@ class Step(StrEnum):
     RETRY = "retry"
 
 
-FINISHED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-
-
 class _Table(dict[tuple[Status, Step], Status]):
     """Raises `IllegalStep` for the steps that it does not have."""
 
