@@ -14,7 +14,10 @@ from app.scheduler import Status
 DELIVERY: Final = "attempts, next_at, delivered_at, last_status, last_error"
 """The columns of a delivery, in the order of `with_deliveries`."""
 
-_STATUSES: Final = tuple(Status)
+STATUSES: Final = tuple(Status)
+"""The status of each code; their order never changes."""
+
+CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 
 
 def error_text(error: JobError | None) -> str | None:
@@ -47,7 +50,7 @@ def webhook_text(webhook: Webhook | None) -> str | None:
     """A webhook as text: a JSON array that stores look into, with the codes of its events."""
     if webhook is None:
         return None
-    codes = [_STATUSES.index(event) for event in webhook.events]
+    codes = [CODES[event] for event in webhook.events]
     return to_json([webhook.url, webhook.receiver, codes]).decode()
 
 
@@ -56,7 +59,7 @@ def webhook_of(text: str | None) -> Webhook | None:
     if text is None:
         return None
     url, receiver, codes = json.loads(text)
-    return Webhook(url, receiver, tuple(_STATUSES[code] for code in codes))
+    return Webhook(url, receiver, tuple(STATUSES[code] for code in codes))
 
 
 def with_deliveries(job: Job, rows: Iterable[Sequence[Any]]) -> Job:

@@ -15,10 +15,10 @@ import apsw
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.commit import Connect, Post
 from app.engines.embedded.config import EmbeddedConfig
-from app.engines.embedded.rows import STATUSES
 from app.jobs.errors import StartUpError, StoreUnavailable
 from app.jobs.ids import from_halves
 from app.jobs.models import Millis
+from app.jobs.stored import STATUSES
 from app.scheduler import Status
 from tests.simulation.clients import Client, follow, jobs_of
 from tests.simulation.endings import connected, dispose, quiet

@@ -8,12 +8,12 @@ import apsw
 
 from app.engines.embedded.delivery_rows import tell
 from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
-from app.engines.embedded.rows import CODES, COLUMNS, STATUSES, Row, job_of
+from app.engines.embedded.rows import COLUMNS, Row, job_of
 from app.jobs.ids import halves
 from app.jobs.models import Job, JobError, Json, Millis
 from app.jobs.record import record
 from app.jobs.runner import Outcome
-from app.jobs.stored import error_text
+from app.jobs.stored import CODES, STATUSES, error_text
 from app.scheduler import Status, Step
 from app.scheduler.states import after
 

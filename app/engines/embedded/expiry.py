@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import apsw
 
-from app.engines.embedded.rows import STATUSES, Row
+from app.engines.embedded.rows import Row
 from app.jobs.figures import Kind
 from app.jobs.models import Millis
 from app.jobs.record import record
+from app.jobs.stored import STATUSES
 from app.jobs.texts import to_json
 
 _DUE: Final = "(SELECT value FROM json_each(?))"

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import apsw
 
-from app.engines.embedded.rows import CODES, STATUSES
 from app.jobs.ids import halves
 from app.jobs.models import JobQuery, Millis
+from app.jobs.stored import CODES, STATUSES
 
 SCAN_BUDGET: Final = 1_000
 """Rows that are looked at for one page, before it ends short with a cursor to go on from."""

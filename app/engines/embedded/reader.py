@@ -18,9 +18,7 @@ from app.engines.embedded.kept_secrets import with_secrets
 from app.engines.embedded.listing import keys_of
 from app.engines.embedded.recent import Recent
 from app.engines.embedded.rows import (
-    CODES,
     COLUMNS,
-    STATUSES,
     SUMMARY,
     Row,
     job_of,
@@ -31,7 +29,7 @@ from app.jobs.events import LogLine
 from app.jobs.figures import Kind
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Job, JobQuery, Millis, Page
-from app.jobs.stored import lines_of, with_deliveries
+from app.jobs.stored import CODES, STATUSES, lines_of, with_deliveries
 from app.jobs.texts import to_json
 from app.scheduler import Status
 

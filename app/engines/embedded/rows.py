@@ -6,9 +6,8 @@ from typing import Any, Final, TypeAlias
 
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Attempt, Job, Millis
-from app.jobs.stored import error_of, webhook_of, webhook_text
+from app.jobs.stored import CODES, STATUSES, error_of, webhook_of, webhook_text
 from app.jobs.texts import to_json
-from app.scheduler import Status
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -20,11 +19,6 @@ COLUMNS: Final = (
 
 SUMMARY: Final = COLUMNS.replace("params, result", "x'7b7d', NULL")
 """The columns without what may be large: as if there were no params and no result."""
-
-STATUSES: Final = tuple(Status)
-"""The status of each code in the file; their order never changes."""
-
-CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 
 
 def row_of(job: Job) -> Row:

@@ -7,9 +7,10 @@ with task; labels leave the choice between two ways to PostgreSQL's statistics.
 from typing import Any, Final
 from uuid import UUID
 
-from app.engines.postgres.rows import CODES, STATUSES, SUMMARY, label_key
+from app.engines.postgres.rows import SUMMARY, label_key
 from app.jobs.ids import first_at
 from app.jobs.models import JobQuery, Millis
+from app.jobs.stored import CODES, STATUSES
 
 PROGRESS: Final = "LEFT JOIN reports r ON r.id = j.id AND r.attempt = j.attempt AND j.status = 1"
 """The progress that was reported of the attempt that runs."""

@@ -7,16 +7,11 @@ from typing import Any, Final, TypeAlias
 
 from app.jobs.figures import Kind
 from app.jobs.models import Attempt, Job, Millis, Progress
-from app.jobs.stored import error_of, webhook_of
+from app.jobs.stored import STATUSES, error_of, webhook_of
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
 Row: TypeAlias = Sequence[Any]
-
-STATUSES: Final = tuple(Status)
-"""The status of each code in the table; their order never changes."""
-
-CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 
 _SMALL: Final = (
     "j.id, j.version, j.status, j.task, j.owner, j.priority, j.timeout, j.attempt, "

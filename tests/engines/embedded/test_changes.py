@@ -18,10 +18,11 @@ from app.engines.embedded.changes import (
 )
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.migrations import migrate
-from app.engines.embedded.rows import CODES, row_of
+from app.engines.embedded.rows import row_of
 from app.jobs.ids import JobIds
 from app.jobs.models import ErrorType, Job, JobError
 from app.jobs.runner import Outcome
+from app.jobs.stored import CODES
 from app.scheduler import Status, Step
 
 NOW = 1_800_000_000_000
