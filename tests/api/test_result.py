@@ -65,7 +65,7 @@ def test_of_a_cancelled_job_that_returned_a_value_it_is_200(
     client: httpx.Client, server: Server
 ) -> None:
     """What a coroutine returned after it caught its cancel is its result."""
-    job = server.submit("return_when_cancelled", value={"so far": 3})
+    job = server.running("return_when_cancelled", value={"so far": 3})
     client.delete(job["links"]["self"])
     answer = result_of(client, job, "wait=10")
     assert (answer.status_code, answer.json()) == (200, {"so far": 3})
@@ -74,7 +74,7 @@ def test_of_a_cancelled_job_that_returned_a_value_it_is_200(
 
 def test_null_of_a_cancelled_job_is_no_result(client: httpx.Client, server: Server) -> None:
     """A coroutine that returns None after its cancel has no result."""
-    job = server.submit("return_when_cancelled", value=None)
+    job = server.running("return_when_cancelled", value=None)
     client.delete(job["links"]["self"])
     assert result_of(client, job, "wait=10").status_code == 424
 

@@ -25,6 +25,9 @@ MOMENT: Final = 0.004
 
 PATIENCE: Final = 20
 
+LONG: Final = 3600
+"""Seconds that no race takes."""
+
 
 def _about_to_end(random: Random) -> Body:
     ways = ("raise", "return", "fail", "go on")
@@ -37,7 +40,8 @@ def _about_to_fail(random: Random) -> Body:
 
 
 def _about_to_start(random: Random) -> Body:
-    return {**_with_plan("once", work=MOMENT), "delay": random.uniform(0, 10 * MOMENT)}
+    delay = random.choice((random.uniform(0, 10 * MOMENT), LONG))  # a slow cancel finds it, too
+    return {**_with_plan("once", work=MOMENT), "delay": delay}
 
 
 def _waiting(random: Random) -> Body:
