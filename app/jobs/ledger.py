@@ -1,14 +1,14 @@
 """What the engine counts: jobs by task and status, ends by time, durations."""
 
-import math
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from app.jobs.figures import Kind, Period, Quantiles, TaskFigures
+from app.jobs.figures import Kind, Period, TaskFigures
 from app.jobs.live import LiveJob
 from app.jobs.models import Job, Millis
 from app.jobs.observer import Observer
+from app.jobs.periods import Ends, Histogram, Series, step_of
 from app.scheduler import Status
 
 MINUTE: Final = 60_000
@@ -17,98 +17,6 @@ MINUTES: Final = 60
 QUARTERS: Final = 96
 REMEMBERED: Final = 200
 """Durations of a task's earlier jobs that are known after a restart."""
-
-_STEPS_PER_DOUBLING: Final = 8
-"""Durations are counted in steps of 9 %, which is how exact a quantile is."""
-
-
-def step_of(duration: Millis) -> int:
-    """The step that a duration counts as."""
-    return round(math.log2(max(duration, 1)) * _STEPS_PER_DOUBLING)
-
-
-class Histogram:
-    """How many durations of each magnitude there were, counted by their steps."""
-
-    __slots__ = ("_counts", "_due", "_median", "_total")
-
-    def __init__(self) -> None:
-        self._counts: defaultdict[int, int] = defaultdict(int)
-        self._total = 0
-        self._median: float | None = None
-        self._due = 1
-
-    def add(self, step: int) -> None:
-        """Count one duration."""
-        self._total += 1
-        self._counts[step] += 1
-
-    def median(self) -> float | None:
-        """What half stay below, in seconds; found anew for each sixteenth more that was counted.
-
-        Every answer about a job that runs asks for it.
-        """
-        if self._total >= self._due and (quantiles := self.quantiles()) is not None:
-            self._median = quantiles.p50
-            self._due = self._total + self._total // 16 + 1
-        return self._median
-
-    def quantiles(self) -> Quantiles | None:
-        """The duration that half, nine in ten and 99 in a hundred stay below, in seconds."""
-        if not self._total:
-            return None
-        return Quantiles(*(self._at(math.ceil(q * self._total)) for q in (0.5, 0.9, 0.99)))
-
-    def _at(self, rank: int) -> float:
-        seen = 0
-        for step in sorted(self._counts):
-            seen += self._counts[step]
-            if seen >= rank:
-                break
-        return round(2 ** (step / _STEPS_PER_DOUBLING) / 1000, 3)
-
-
-class Series:
-    """The ends of jobs in the last `length` periods of `width` milliseconds."""
-
-    def __init__(self, width: Millis, length: int) -> None:
-        self._width = width
-        self._periods: deque[_Period] = deque(maxlen=length)
-        self._end: Millis = 0
-        """Of the newest period."""
-
-    def add(self, status: Status, step: int | None, now: Millis) -> None:
-        """Count one end, with the step of its last attempt's duration if it ever started."""
-        if now >= self._end:
-            self._advance(now)
-        period = self._periods[-1]
-        period.ended[status] += 1
-        if step is not None:
-            period.durations.add(step)
-
-    def periods(self, now: Millis) -> list[Period]:
-        """Every period up to now, oldest first."""
-        self._advance(now)
-        return [Period(p.start, dict(p.ended), p.durations.quantiles()) for p in self._periods]
-
-    def _advance(self, now: Millis) -> None:
-        """Begin the periods up to now; a clock that was set back counts into the newest."""
-        newest = now - now % self._width
-        if not self._periods:
-            self._periods.append(_Period(newest))
-        gap = (newest - self._periods[-1].start) // self._width
-        for missing in range(min(gap, self._periods.maxlen or gap) - 1, -1, -1):
-            self._periods.append(_Period(newest - missing * self._width))
-        self._end = self._periods[-1].start + self._width
-
-
-class _Period:
-    __slots__ = ("durations", "ended", "start")
-
-    def __init__(self, start: Millis) -> None:
-        self.start = start
-        self.ended: defaultdict[Status, int] = defaultdict(int)
-        self.durations = Histogram()
 
 
 class Ledger:
@@ -121,6 +29,8 @@ class Ledger:
         """Since when ends are counted."""
         self._jobs: defaultdict[str, Counter[Status]] = defaultdict(Counter)
         self._durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._ends = Ends(self.since - self.since % MINUTE)
+        """Of this minute, which each end is counted in; the minutes and quarters get it whole."""
         self._minutes = Series(MINUTE, MINUTES)
         self._quarters = Series(QUARTER, QUARTERS)
 
@@ -171,11 +81,11 @@ class Ledger:
 
     def minutes(self) -> list[Period]:
         """The ends of jobs, minute by minute for an hour."""
-        return self._minutes.periods(self._now())
+        return self._periods(self._minutes)
 
     def quarter_hours(self) -> list[Period]:
         """The ends of jobs, quarter of an hour by quarter of an hour for a day."""
-        return self._quarters.periods(self._now())
+        return self._periods(self._quarters)
 
     def _ended(self, task: str, status: Status, started_at: Millis | None) -> None:
         now = self._now()
@@ -185,8 +95,21 @@ class Ledger:
         step = None if ran is None else step_of(ran)
         if step is not None and status is Status.COMPLETED:
             self._durations[task].add(step)
-        self._minutes.add(status, step, now)
-        self._quarters.add(status, step, now)
+        if now >= self._ends.start + MINUTE:
+            self._next_minute(now)
+        self._ends.add(status, step)
+
+    def _periods(self, series: Series) -> list[Period]:
+        now = self._now()
+        if now >= self._ends.start + MINUTE:
+            self._next_minute(now)
+        return series.periods(now, self._ends)
+
+    def _next_minute(self, now: Millis) -> None:
+        if self._ends.ended:
+            self._minutes.add(self._ends)
+            self._quarters.add(self._ends)
+        self._ends = Ends(now - now % MINUTE)
 
 
 class Ledgers:

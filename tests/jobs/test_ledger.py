@@ -1,8 +1,11 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.jobs.ledger import MINUTE, MINUTES, Histogram, Series, step_of
+from app.jobs.ledger import MINUTE, MINUTES, QUARTER, QUARTERS, Ledger
+from app.jobs.periods import Histogram, step_of
 from app.scheduler import Status
 
 millis = st.integers(min_value=1, max_value=10**9)
@@ -42,22 +45,76 @@ def test_the_median_follows(durations: list[int]) -> None:
         assert histogram.median() in newest
 
 
-def test_periods_without_an_end() -> None:
+class Clock:
+    """The time, as a test sets it."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def ended(ledger: Ledger, status: Status, ran: int | None = None) -> None:
+    """A job of the ledger ends."""
+    started_at = None if ran is None else 10 * QUARTER - ran
+    ledger.moved("a", None, status, started_at)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock(10 * QUARTER)
+
+
+@pytest.fixture
+def ledger(clock: Clock) -> Ledger:
+    """One that goes by the clock."""
+    return Ledger(clock)
+
+
+def test_periods_without_an_end(ledger: Ledger, clock: Clock) -> None:
     """Periods in which nothing ended are there, and only the last ones are kept."""
-    series = Series(MINUTE, MINUTES)
-    series.add(Status.COMPLETED, 5, 10 * MINUTE)
-    series.add(Status.FAILED, None, 12 * MINUTE + 1)
-    first, empty, last = series.periods(12 * MINUTE + 2)
-    assert (first.start, first.ended) == (10 * MINUTE, {Status.COMPLETED: 1})
+    ended(ledger, Status.COMPLETED, 5)
+    clock.now += 2 * MINUTE + 1
+    ended(ledger, Status.FAILED)
+    first, empty, last = ledger.minutes()
+    assert (first.start, first.ended) == (10 * QUARTER, {Status.COMPLETED: 1})
     assert (empty.ended, empty.durations) == ({}, None)
     assert (last.ended, last.durations) == ({Status.FAILED: 1}, None)
-    assert len(series.periods(10**6 * MINUTE)) == MINUTES
+    clock.now += 1000 * QUARTER
+    assert (len(ledger.minutes()), len(ledger.quarter_hours())) == (MINUTES, QUARTERS)
+    assert not any(period.ended for period in ledger.minutes())
 
 
-def test_a_clock_that_was_set_back_counts_on() -> None:
+def test_a_clock_that_was_set_back_counts_on(ledger: Ledger, clock: Clock) -> None:
     """An end before the newest period counts into it."""
-    series = Series(MINUTE, MINUTES)
-    series.add(Status.COMPLETED, 5, 10 * MINUTE)
-    series.add(Status.COMPLETED, 5, 8 * MINUTE)
-    [period] = series.periods(9 * MINUTE)
-    assert period.ended == {Status.COMPLETED: 2}
+    ended(ledger, Status.COMPLETED, 5)
+    clock.now -= 2 * MINUTE
+    ended(ledger, Status.COMPLETED, 5)
+    clock.now += MINUTE
+    for [period] in (ledger.minutes(), ledger.quarter_hours()):
+        assert period.ended == {Status.COMPLETED: 2}
+
+
+@given(st.lists(st.tuples(st.integers(0, QUARTER), st.booleans()), max_size=60))
+def test_quarters_have_the_ends_of_their_minutes(steps: list[tuple[int, bool]]) -> None:
+    """Whenever they are looked at, minutes and quarters have each end once, where it belongs."""
+    clock = Clock(7 * QUARTER)
+    ledger = Ledger(clock)
+    ends: list[int] = []
+    for later, looks in steps:
+        clock.now += later
+        if looks:
+            ledger.minutes()
+            ledger.quarter_hours()
+        ended(ledger, Status.COMPLETED, 5)
+        ends.append(clock.now)
+    for periods, width, kept in (
+        (ledger.minutes(), MINUTE, MINUTES),
+        (ledger.quarter_hours(), QUARTER, QUARTERS),
+    ):
+        oldest = clock.now // width - kept
+        expected = Counter(end // width for end in ends if end // width > oldest)
+        assert {p.start // width: p.ended[Status.COMPLETED] for p in periods if p.ended} == expected
+        assert all(period.durations is not None for period in periods if period.ended)

@@ -1,0 +1,121 @@
+"""Ends of jobs by time, and how long they took."""
+
+import math
+from collections import defaultdict, deque
+from typing import Final
+
+from app.jobs.figures import Period, Quantiles
+from app.jobs.models import Millis
+from app.scheduler import Status
+
+_STEPS_PER_DOUBLING: Final = 8
+"""Durations are counted in steps of 9 %, which is how exact a quantile is."""
+
+
+def step_of(duration: Millis) -> int:
+    """The step that a duration counts as."""
+    return round(math.log2(max(duration, 1)) * _STEPS_PER_DOUBLING)
+
+
+class Histogram:
+    """How many durations of each magnitude there were, counted by their steps."""
+
+    __slots__ = ("_counts", "_due", "_median", "_total")
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[int, int] = defaultdict(int)
+        self._total = 0
+        self._median: float | None = None
+        self._due = 1
+
+    def add(self, step: int) -> None:
+        """Count one duration."""
+        self._total += 1
+        self._counts[step] += 1
+
+    def include(self, other: "Histogram") -> None:
+        """Count those of another one, too."""
+        self._total += other._total
+        for step, count in other._counts.items():
+            self._counts[step] += count
+
+    def median(self) -> float | None:
+        """What half stay below, in seconds; found anew for each sixteenth more that was counted.
+
+        Every answer about a job that runs asks for it.
+        """
+        if self._total >= self._due and (quantiles := self.quantiles()) is not None:
+            self._median = quantiles.p50
+            self._due = self._total + self._total // 16 + 1
+        return self._median
+
+    def quantiles(self) -> Quantiles | None:
+        """The duration that half, nine in ten and 99 in a hundred stay below, in seconds."""
+        if not self._total:
+            return None
+        return Quantiles(*(self._at(math.ceil(q * self._total)) for q in (0.5, 0.9, 0.99)))
+
+    def _at(self, rank: int) -> float:
+        seen = 0
+        for step in sorted(self._counts):
+            seen += self._counts[step]
+            if seen >= rank:
+                break
+        return round(2 ** (step / _STEPS_PER_DOUBLING) / 1000, 3)
+
+
+class Ends:
+    """The ends of jobs in one period, which begins at `start`."""
+
+    __slots__ = ("durations", "ended", "start")
+
+    def __init__(self, start: Millis) -> None:
+        self.start = start
+        self.ended: defaultdict[Status, int] = defaultdict(int)
+        self.durations = Histogram()
+
+    def add(self, status: Status, step: int | None) -> None:
+        """Count one end, with the step of its last attempt's duration if it ever started."""
+        self.ended[status] += 1
+        if step is not None:
+            self.durations.add(step)
+
+    def include(self, other: "Ends") -> None:
+        """Count those of another period, too."""
+        for status, count in other.ended.items():
+            self.ended[status] += count
+        self.durations.include(other.durations)
+
+    def period(self) -> Period:
+        """What there was."""
+        return Period(self.start, dict(self.ended), self.durations.quantiles())
+
+
+class Series:
+    """The last `length` periods of `width` milliseconds."""
+
+    def __init__(self, width: Millis, length: int) -> None:
+        self._width = width
+        self._periods: deque[Ends] = deque(maxlen=length)
+
+    def add(self, ends: Ends) -> None:
+        """Count the ends of a shorter period, none of which is still to be counted."""
+        self._advance(ends.start)
+        self._periods[-1].include(ends)
+
+    def periods(self, now: Millis, ends: Ends) -> list[Period]:
+        """Every period up to now, oldest first; `ends` are the last ones, not counted yet."""
+        self._advance(now)
+        newest = Ends(self._periods[-1].start)
+        newest.include(self._periods[-1])
+        newest.include(ends)
+        return [made.period() for made in (*list(self._periods)[:-1], newest)]
+
+    def _advance(self, now: Millis) -> None:
+        """Begin the periods up to now; a clock that was set back counts into the newest."""
+        newest = now - now % self._width
+        if not self._periods:
+            self._periods.append(Ends(newest))
+        gap = (newest - self._periods[-1].start) // self._width
+        for missing in range(min(gap, self._periods.maxlen or gap) - 1, -1, -1):
+            self._periods.append(Ends(newest - missing * self._width))
