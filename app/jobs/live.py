@@ -1,5 +1,6 @@
 """What memory holds of a job that has not finished; everything else stands in the store."""
 
+from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class LiveJob:
 
     __slots__ = (
         "_speech",
+        "asking",
         "attempt",
         "has_secrets",
         "has_webhook",
@@ -59,6 +61,8 @@ class LiveJob:
         """When that attempt did."""
         self.is_ending = False
         """Whether how its attempt has ended is on its way to the store."""
+        self.asking: list[Future[None]] | None = None
+        """Those who wait until it is there."""
         self.has_secrets = True
         """Whether the store may hold secrets of it."""
         self.has_webhook = job.webhook is not None

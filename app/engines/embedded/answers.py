@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -13,11 +14,26 @@ STORE_TIMEOUT: Final = 10.0
 """Seconds that a caller waits for the journal before it is told that the store is unavailable."""
 
 
-class Answers:
-    """Those who wait, with one timer for all of them: hardly anybody waits for that long."""
+def _refuse_late(done: asyncio.Future[Any]) -> None:
+    text = f"the journal has not answered for {STORE_TIMEOUT:g} s"
+    refuse(done, StoreUnavailable(text))
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+
+class Answers:
+    """Those who wait, with one timer for all of them: hardly anybody waits for that long.
+
+    `late` answers who has waited `within` seconds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        within: float = STORE_TIMEOUT,
+        late: Callable[[asyncio.Future[Any]], None] = _refuse_late,
+    ) -> None:
         self._loop = loop
+        self._within = within
+        self._late = late
         self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,9 +50,9 @@ class Answers:
         awaited = self._awaited
         while awaited and awaited[0][1].done():
             awaited.popleft()
-        awaited.append((self._loop.time() + STORE_TIMEOUT, waiting))
+        awaited.append((self._loop.time() + self._within, waiting))
         if self._timer is None:
-            self._timer = self._loop.call_later(STORE_TIMEOUT, self._give_up)
+            self._timer = self._loop.call_later(self._within, self._give_up)
         return await waiting
 
     def close(self) -> None:
@@ -54,8 +70,7 @@ class Answers:
         self._timer = None
         now, awaited = self._loop.time(), self._awaited
         while awaited and (awaited[0][1].done() or awaited[0][0] <= now):
-            text = f"the journal has not answered for {STORE_TIMEOUT:g} s"
-            refuse(awaited.popleft()[1], StoreUnavailable(text))
+            self._late(awaited.popleft()[1])
         if awaited:
             self._timer = self._loop.call_at(awaited[0][0], self._give_up)
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from app.engines.embedded.answers import resolve
 from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.journal import Journal
@@ -241,7 +242,7 @@ class Dispatcher:
 
     def _finished(self, live: LiveJob, finish: Finish, status: Status | None) -> None:
         attempt, live.attempt = live.attempt, None
-        live.is_ending = False
+        asking, live.asking, live.is_ending = live.asking, None, False
         if status is not None:
             self._ledger.moved(live, Status.RUNNING, status, live.started_at)
             if attempt is not None:
@@ -252,6 +253,8 @@ class Dispatcher:
             self._queue.push(live, self._now())
         else:
             self._forget(live)
+        for asks in asking or ():
+            resolve(asks, None)
         self._feed.changed(live.id)
         self._slot_free(live)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 from uuid import UUID
 
-from app.engines.embedded.answers import STORE_TIMEOUT, refuse, resolve
+from app.engines.embedded.answers import STORE_TIMEOUT, Answers, refuse, resolve
 from app.engines.embedded.changes import Cancelled, Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.deliveries import JournalDeliveries
@@ -24,6 +24,7 @@ from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.feed import Feed
 from app.jobs.figures import Figures
 from app.jobs.ledger import REMEMBERED, Ledgers
+from app.jobs.live import LiveJob
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Outcome, crashed
@@ -59,11 +60,15 @@ class EmbeddedEngine:
         self._watching = Watching(watched, self._feed, lambda: self._draining)
         self._watchdog = Watchdog()
         self._housekeeping = Housekeeping(self._journal, self._dispatcher, self._ledger, config)
+        self._asking: Answers | None = None
+        """Those who ask for a job whose outcome is on its way to the disk."""
         self._draining = False
 
     async def __aenter__(self) -> Self:
         """Open the journal, recover what a crash left, start running jobs."""
         unfinished = self._journal.open(self._config.lock_wait, self._look)
+        loop = asyncio.get_running_loop()
+        self._asking = Answers(loop, SETTLES_WITHIN, lambda asks: resolve(asks, None))
         self._submissions.continue_after(self._journal.newest_id)
         try:
             await self._recover(unfinished)
@@ -90,6 +95,8 @@ class EmbeddedEngine:
         finally:
             await self._journal.close()
             self._watchdog.stop()
+            if self._asking is not None:
+                self._asking.close()
 
     async def replay(self, new: NewJob) -> Submitted | None:
         """The job of the same key, if the submission has one that is known."""
@@ -114,7 +121,7 @@ class EmbeddedEngine:
         """
         live = self._dispatcher.live(job_id)
         if live is not None and live.is_ending and owner in (None, live.owner):
-            await self._settled(job_id)
+            await self._settled(live)
         return self._as_it_stands(job_id, owner)
 
     async def list(self, query: JobQuery) -> Page[Job]:
@@ -218,11 +225,12 @@ class EmbeddedEngine:
             unknown_tasks=self._dispatcher.unknown_tasks(),
         )
 
-    async def _settled(self, job_id: UUID) -> None:
-        """Wait for news of the job, but for no store that is slow or fails."""
-        if self._journal.error is None:
-            with self._feed.watch(job_id) as watcher:
-                await watcher.news(SETTLES_WITHIN)
+    async def _settled(self, live: LiveJob) -> None:
+        """Wait until the job's outcome is on disk, but for no store that is slow or fails."""
+        if self._journal.error is None and self._asking is not None:
+            told = asyncio.get_running_loop().create_future()
+            live.asking = [*(live.asking or ()), told]
+            await self._asking.wait(told)
 
     def _as_it_stands(self, job_id: UUID, owner: str | None = None) -> Job:
         return self._with_progress(self._journal.reader.require(job_id, owner))
