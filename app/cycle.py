@@ -6,15 +6,20 @@ write.
 """
 
 import asyncio
+import contextlib
 import sys
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.api.errors import refusal
 from app.api.problems import Problem
-from app.api.replies import WHOLE, Reply
+from app.api.replies import Reply
+
+_STATUS: Final = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 
 LINGER: Final = 1.0
 """Seconds in which the peer of a refused request may read the answer, while the rest of what it
@@ -24,17 +29,28 @@ sends is thrown away: to close a socket that has unread bytes would take the ans
 class Cycle(RequestResponseCycle):
     """Writes a whole reply at once; all other answers are left to uvicorn."""
 
-    async def send(self, message: Any) -> None:
-        """Send a whole reply, or a head or some of a body."""
-        if message["type"] != WHOLE:
-            await super().send(message)
-            return
-        reply = message["reply"]
-        head = reply.head() if self._is_usual(reply) else None
-        if head is None:
-            await reply(self.scope, self.receive, super().send)
-        else:
-            self._write(reply, head)
+    def send_whole(self, reply: Reply) -> bool:
+        """Send all of a reply, if the peer may have it now, and more after it; else send nothing.
+
+        True if it was sent.
+        """
+        if (
+            not self.keep_alive
+            or self.access_log
+            or self.flow.write_paused
+            or self.disconnected
+            or len(reply.body) > HIGH_WATER_LIMIT
+            or (head := reply.head()) is None
+        ):
+            return False
+        first = [b"\r\n%s: %s" % field for field in self.default_headers]
+        parts = (_STATUS[reply.status_code], *first, head, b"\r\n\r\n", reply.body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"".join(parts))
+        self.message_event.set()
+        self.on_response()
+        return True
 
     async def send_500_response(self) -> None:
         """Answer for an app that failed or was cut off; after a beginning or without a taker, end.
@@ -51,27 +67,6 @@ class Cycle(RequestResponseCycle):
         else:
             await super().send_500_response()
 
-    def _is_usual(self, reply: Reply) -> bool:
-        """Whether the peer may have all of it now, and more after it."""
-        return (
-            self.keep_alive
-            and not self.access_log
-            and not self.flow.write_paused
-            and not self.disconnected
-            and len(reply.body) <= HIGH_WATER_LIMIT
-        )
-
-    def _write(self, reply: Reply, head: bytes) -> None:
-        parts = [STATUS_LINE[reply.status_code][:-2]]
-        for name, value in self.default_headers:
-            parts += (b"\r\n", name, b": ", value)
-        parts += (head, b"\r\n\r\n", bytes(reply.body))
-        self.response_started = self.response_complete = True
-        self.waiting_for_100_continue = False
-        self.transport.write(b"".join(parts))
-        self.message_event.set()
-        self.on_response()
-
 
 class Lingering:
     """A transport as the last answer needs it: to close is to write no more, and then to wait."""
@@ -87,3 +82,20 @@ class Lingering:
         if not self._transport.is_closing():
             self._transport.write_eof()
             self._loop.call_later(LINGER, self._transport.close)
+
+
+def scope_of_refused(method: bytes, url: bytes, root_path: str, client: Any) -> dict[str, Any]:
+    """A request of which only the method and the path may be known."""
+    path = None
+    with contextlib.suppress(httptools.HttpParserError):
+        path = httptools.parse_url(url).path
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method.decode(),
+        "path": unquote((path or b"/").decode("ascii")),
+        "query_string": b"",
+        "root_path": root_path,
+        "headers": [],
+        "client": client,
+    }

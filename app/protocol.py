@@ -1,7 +1,6 @@
 """HTTP/1.1 connections: uvicorn's protocol, with bounds on what a peer may send and how slowly."""
 
 import asyncio
-import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -14,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.api.errors import refusal
 from app.api.problems import Problem
-from app.api.replies import WHOLE
-from app.cycle import Cycle, Lingering
+from app.api.replies import WHOLE, Field
+from app.cycle import Cycle, Lingering, scope_of_refused
 from app.framing import bad_request, is_passed_on, require_plain_framing
 
 
@@ -52,6 +51,7 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for a request."""
         super().connection_made(cast(asyncio.Transport, transport))
         self.url, self.headers = b"", []
+        self._asgi = {"version": self.asgi_version, "spec_version": "2.3"}
         proxied = isinstance(self.app, ProxyHeadersMiddleware)
         self._direct_app = self.app.app if proxied else self.app
         self._deaf = False
@@ -106,16 +106,17 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._most = self._part
         if self._began is None:
             self._began = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """The request's turn comes once those before it have been answered."""
-        version = self.parser.get_http_version()
+        version, headers = self.parser.get_http_version(), self.headers
+        by_name = dict(headers)
         self._require_bounds()
-        require_plain_framing(version, self.headers)
+        require_plain_framing(version, headers, by_name)
         if self._is_surplus:
             detail = f"{self.limits.max_connections} connections are open"
             raise Problem("too-many-connections", detail, headers={"Retry-After": "1"})
@@ -123,9 +124,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             raise _Enough
         before = cast("Cycle | None", self.cycle)
-        self.cycle = self._new_cycle(version)
-        self._arriving = self.cycle
-        app = self.app if is_passed_on(self.headers) else self._direct_app
+        self.cycle = self._arriving = self._new_cycle(version, headers)
+        app = self.app if is_passed_on(by_name) else self._direct_app
         self.headers = []  # a trailer is none of the request's own fields
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, app)
@@ -133,17 +133,28 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, app))
 
-    def _new_cycle(self, version: str) -> Cycle:
-        url, scope = httptools.parse_url(self.url), self.scope
+    def _new_cycle(self, version: str, headers: list[Field]) -> Cycle:
+        url, root = httptools.parse_url(self.url), self.root_path
         path = url.path.decode("ascii")
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
-        scope["raw_path"] = self.root_path.encode("ascii") + url.path
-        scope["query_string"] = url.query or b""
-        scope["extensions"] = {WHOLE: {}}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": self._asgi,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": self.parser.get_method().decode("ascii"),
+            "root_path": root,
+            "path": root + (unquote(path) if "%" in path else path),
+            "raw_path": root.encode("ascii") + url.path,
+            "query_string": url.query or b"",
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }
         keep_alive = version != "1.0" and self.parser.should_keep_alive()
-        return self._cycle_of(scope, self.transport, keep_alive, self.expect_100_continue)
+        cycle = self._cycle_of(scope, self.transport, keep_alive, self.expect_100_continue)
+        scope[WHOLE] = cycle.send_whole
+        return cycle
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
@@ -252,29 +263,14 @@ class Connection(HttpToolsProtocol):
                 self.pipeline.popleft()
             unfinished.disconnected = True  # its handler is told that nobody is there
             unfinished.message_event.set()
-        scope = self._scope_of_refused()
+        method = self.parser.get_method() if self.url else b"GET"
+        scope = scope_of_refused(method, self.url, self.root_path, self.client)
         self.cycle = self._cycle_of(scope, Lingering(self.transport, self.loop), False, False)
         app = cast(Any, refusal(problem, scope))
         if waits:
             self.pipeline.appendleft((self.cycle, app))
         else:
             self._start_asgi_task(self.cycle, app)
-
-    def _scope_of_refused(self) -> dict[str, Any]:
-        """A request of which only the method and the path may be known."""
-        path = None
-        with contextlib.suppress(httptools.HttpParserError):
-            path = httptools.parse_url(self.url).path
-        return {
-            "type": "http",
-            "http_version": "1.1",
-            "method": self.parser.get_method().decode() if self.url else "GET",
-            "path": unquote((path or b"/").decode("ascii")),
-            "query_string": b"",
-            "root_path": self.root_path,
-            "headers": [],
-            "client": self.client,
-        }
 
     def _cycle_of(
         self, scope: Any, transport: Any, keep_alive: bool, expect_100_continue: bool

@@ -54,6 +54,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         scope[STATE] = self._state
+        send_whole = scope.pop(WHOLE, None)  # not left there, for it leads back to the scope
         request_here.set(scope)
         call, part = self._find(scope)
         if call is None:
@@ -71,7 +72,11 @@ class Front:
                 raise
             except Exception as error:
                 response = answer_to(request, error)
-            await _send(response, scope, receive, send)
+            is_reply = isinstance(response, Reply)
+            if not (is_reply and send_whole is not None and send_whole(response)):
+                if not is_reply:
+                    complete(response.raw_headers)
+                await response(scope, receive, send)
             call.answered[response.status_code].add(perf_counter() - begin)
         except ClientDisconnect:
             pass  # nobody is left to be answered
@@ -89,16 +94,6 @@ class Front:
             return None, ""
         parts[2] = "{}"
         return self._calls.get((scope["method"], "/".join(parts))), part
-
-
-async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send an answer, complete, and in one piece where that can be."""
-    if isinstance(response, Reply) and WHOLE in scope.get("extensions", ()):
-        await send({"type": WHOLE, "reply": response})
-        return
-    if not isinstance(response, Reply):
-        complete(response.raw_headers)
-    await response(scope, receive, send)
 
 
 def _calls_of(

@@ -32,7 +32,8 @@ _UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no value of a header field may have."""
 
 WHOLE: Final = "awaitd.response.whole"
-"""An extension of ASGI: the type of the one message that has all of a `reply`."""
+"""Where in a request's scope its connection may have a function that sends a whole reply at once,
+and says whether it did."""
 
 
 def complete(fields: list[Field]) -> None:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.front import Front
+from app.api.replies import WHOLE, Reply
 from app.api.requests import ApiState
 from app.jobs import errors
 from app.jobs.events import EventKind, JobEvent, Watch
@@ -292,6 +293,23 @@ async def test_frequent_requests_go_the_short_way(tmp_path: Path, method: str, p
     app = service(tmp_path, ENGINE)
     front = Front(app.state.api, app.routes, nowhere)
     assert await answer_of(front, scope_of(method, path), SENT) is not None
+
+
+async def test_requests_leave_no_garbage(tmp_path: Path) -> None:
+    """What sends a whole reply leads back to the request's scope, and so is not left in it."""
+    sent: list[Reply] = []
+
+    def send_whole(reply: Reply) -> bool:
+        sent.append(reply)
+        return True
+
+    async def send(message: Message) -> None:
+        raise AssertionError("it was sent before")
+
+    scope = {**scope_of("GET", "/livez"), WHOLE: send_whole}
+    await service(tmp_path, ENGINE)(scope, Request(scope).receive, send)
+    assert [reply.status_code for reply in sent] == [200]
+    assert WHOLE not in scope
 
 
 def declared(router: APIRouter, path: str, endpoint: Any, **options: Any) -> None:

@@ -43,6 +43,12 @@ class Wire(asyncio.Transport):
         return self.closed
 
 
+async def send_reply(reply: Reply, scope: Any, receive: Any, send: Any) -> None:
+    """Send a reply whole, where that can be, else in its parts."""
+    if not scope[WHOLE](reply):
+        await reply(scope, receive, send)
+
+
 async def sent_by(
     kind: type[RequestResponseCycle], method: str, keep_alive: bool, messages: Sequence[Any]
 ) -> Any:
@@ -88,6 +94,8 @@ async def answer_of(
         keep_alive=keep_alive,
         on_response=lambda: completed.append(True),
     )
+    if isinstance(cycle, Cycle):
+        scope[WHOLE] = cycle.send_whole
     cycle.disconnected = is_gone
     await cycle.run_asgi(app)
     return wire.sent, wire.closed, completed, cycle.response_complete
@@ -182,10 +190,10 @@ replies = st.builds(
 def test_a_whole_reply_is_as_its_parts(
     reply: Reply, keep_alive: bool, conditions: dict[str, bool]
 ) -> None:
-    """A reply that is handed over whole goes out as uvicorn sends its parts, or not at all."""
+    """A reply that is handed over whole goes out as uvicorn sends its parts."""
 
     async def whole(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": WHOLE, "reply": reply})
+        await send_reply(reply, scope, receive, send)
 
     async def both() -> None:
         scope = scope_of_get()
@@ -200,7 +208,7 @@ async def test_a_whole_reply_waits_for_a_slow_peer() -> None:
     """What its connection does not take yet is not piled up there."""
 
     async def whole(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": WHOLE, "reply": Reply(b"{}")})
+        await send_reply(Reply(b"{}"), scope, receive, send)
 
     sent, *_ = await answer_of(Cycle, whole, scope_of_get(), True, is_slow=True)
     assert sent.endswith(b"\r\n\r\n{}")
@@ -210,7 +218,7 @@ async def test_a_whole_reply_is_in_the_access_log(caplog: pytest.LogCaptureFixtu
     """It has its line there like any other answer."""
 
     async def whole(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": WHOLE, "reply": Reply(b"{}")})
+        await send_reply(Reply(b"{}"), scope, receive, send)
 
     caplog.set_level(logging.INFO)
     await answer_of(Cycle, whole, scope_of_get(), True, access_log=True)
@@ -223,7 +231,7 @@ async def test_an_answer_is_one_write() -> None:
     reply = Reply(b"{}", 202, JOB, {"ETag": '"1"'})
 
     async def whole(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": WHOLE, "reply": reply})
+        await send_reply(reply, scope, receive, send)
 
     sent, _, completed, _ = await answer_of(Cycle, whole, {"method": "GET"}, True)
     head, _, body = sent.partition(b"\r\n\r\n")
