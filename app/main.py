@@ -60,10 +60,11 @@ class Service(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; what keeps it from starting is said in one line to any server that runs it."""
-        await self._front(scope, receive, _telling(send) if scope["type"] == "lifespan" else send)
+        await self.front(scope, receive, _telling(send) if scope["type"] == "lifespan" else send)
 
     @cached_property
-    def _front(self) -> Front:
+    def front(self) -> Front:
+        """What answers requests; made when it is first asked for, of the routes there are then."""
         api = self.state.api
         is_changed = len(self.user_middleware) != 1 or self.dependency_overrides
         is_traced = api.traceparent_here is not None

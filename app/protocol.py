@@ -115,7 +115,8 @@ class Connection(HttpToolsProtocol):
         """The request's turn comes once those before it have been answered."""
         version, headers = self.parser.get_http_version(), self.headers
         by_name = dict(headers)
-        self._require_bounds()
+        if len(headers) > self.limits.max_fields or self._most > self.limits.max_head:
+            self._require_bounds()
         require_plain_framing(version, headers, by_name)
         if self._is_surplus:
             detail = f"{self.limits.max_connections} connections are open"

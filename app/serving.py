@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api.examples import example_of
@@ -76,16 +77,16 @@ class _Server(uvicorn.Server):
             self._announce(listener)
 
 
-def serve_app(app: FastAPI, settings: Settings, store: str) -> None:
+def serve_app(app: FastAPI, front: ASGIApp, settings: Settings, store: str) -> None:
     """Serve until SIGTERM or SIGINT; raises `StartUpError` before anything listens.
 
-    `store` says where the jobs are kept.
+    `front` answers the app's requests, `store` says where the jobs are kept.
     """
     keys = app.state.api.keys
     keys.open()
     settings.require_safe_address(keys.in_use)
     config = uvicorn.Config(
-        app,
+        front,
         access_log=settings.access_log,
         http=limited(Limits(max_connections=_room_for_connections())),
         lifespan="off",

@@ -75,19 +75,25 @@ async def _read(request: Request, limit: int) -> bytes:
     declared = header(request, b"content-length")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
+    body, more = await _some_of(request)
+    if not more and len(body) <= limit:  # as most bodies come
+        return body
+    chunks, size = [body], len(body)
+    while more and size <= limit:
+        body, more = await _some_of(request)
+        chunks.append(body)
+        size += len(body)
+    if size > limit:
+        raise _too_large(limit)
     return b"".join(chunks)
+
+
+async def _some_of(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether there are more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> Problem:

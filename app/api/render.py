@@ -9,6 +9,7 @@ from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
+from app.jobs.ids import id_text
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
 from app.jobs.times import rfc3339
@@ -17,7 +18,8 @@ from app.jobs.webhooks import Delivery, Webhook, delivery_id
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
-    job_id = str(job.id)
+    job_id = id_text(job.id)
+    path = f"{encode_basestring(root)[1:-1]}/jobs/{job_id}" if root else f"/jobs/{job_id}"
     head = (
         f'{{"id":"{job_id}","task":{encode_basestring(job.task)},'
         f'"status":"{job.status}","done":{"true" if job.done else "false"},'
@@ -27,7 +29,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
         f'"started_at":{_time(job.started_at)},"finished_at":{_time(job.finished_at)},'
         f'"expires_at":{_time(job.expires_at)},'
         f'"cancel_requested_at":{_time(job.cancel_requested_at)},'
-        f'"links":{_links(job_id, root)}}}'
+        f'"links":{{"self":"{path}","result":"{path}/result","events":"{path}/events"}}}}'
     )
     if minimal:
         return f"{head}{_state(job)}{tail}".encode()
@@ -40,7 +42,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
 
 def job_path(job_id: UUID, root: str = "") -> str:
     """The path of a job."""
-    return f"{root}/jobs/{job_id}"
+    return f"{root}/jobs/{id_text(job_id)}"
 
 
 def error_members(error: JobError | None) -> dict[str, Any] | None:
@@ -53,11 +55,17 @@ def error_members(error: JobError | None) -> dict[str, Any] | None:
 def _state(job: Job) -> str:
     error = "null" if job.error is None else _error(job.error)
     progress = "null" if job.progress is None else _progress(job.progress)
+    labels = _labels(job.labels) if job.labels else "{}"
+    counts = _counts(job.priority, job.attempt, job.max_attempts, job.timeout)
+    return f'"error":{error},"progress":{progress},"labels":{labels},{counts}'
+
+
+@lru_cache(maxsize=1024)
+def _counts(priority: int, attempt: int, max_attempts: int, timeout: float | None) -> str:
+    """Kept, for most jobs of a task have the same."""
     return (
-        f'"error":{error},"progress":{progress},'
-        f'"labels":{_labels(job.labels) if job.labels else "{}"},"priority":{job.priority},'
-        f'"attempt":{job.attempt},"max_attempts":{job.max_attempts},'
-        f'"timeout":{"null" if job.timeout is None else job.timeout},'
+        f'"priority":{priority},"attempt":{attempt},"max_attempts":{max_attempts},'
+        f'"timeout":{"null" if timeout is None else timeout},'
     )
 
 
@@ -90,12 +98,6 @@ def _delivery(job: Job, delivery: Delivery) -> dict[str, Any]:
         "next_attempt_at": rfc3339(delivery.next_at),
         "delivered_at": rfc3339(delivery.delivered_at),
     }
-
-
-def _links(job_id: str, root: str) -> str:
-    """Where the job is and what hangs on it."""
-    self = f"{encode_basestring(root)[:-1]}/jobs/{job_id}" if root else f'"/jobs/{job_id}'
-    return f'{{"self":{self}","result":{self}/result","events":{self}/events"}}'
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
@@ -88,37 +89,34 @@ class ApiState:
 
 def state_of(request: Request) -> ApiState:
     """What the composition root has handed over."""
-    state = request.scope[STATE]
-    assert isinstance(state, ApiState)
+    state: ApiState = request.scope[STATE]
     return state
 
 
 def root_of(request: Request) -> str:
     """The prefix that the app is mounted under; empty when there is none."""
-    root = request.scope.get("root_path", "")
-    assert isinstance(root, str)
+    root: str = request.scope.get("root_path", "")
     return root
 
 
 def header_lines(request: Request, name: bytes) -> list[str]:
     """What a header says on each of its lines; `name` is in lower case."""
-    if name not in _first_lines(request):  # as it is for most of those that are asked for
+    scope = request.scope
+    if name not in (scope.get(_FIELDS) or _by_name(scope)):  # as most that are asked for are not
         return []
-    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def header(request: Request, name: bytes, default: str = "") -> str:
     """What a header says on its first line; `name` is in lower case."""
-    value = _first_lines(request).get(name)
+    scope = request.scope
+    value = (scope.get(_FIELDS) or _by_name(scope)).get(name)
     return default if value is None else str(value, "latin-1")
 
 
-def _first_lines(request: Request) -> dict[bytes, bytes]:
-    """What each header says on its first line."""
-    scope = request.scope
-    found: dict[bytes, bytes] | None = scope.get(_FIELDS)
-    if found is None:
-        found = scope[_FIELDS] = dict(reversed(tuple(scope["headers"])))
+def _by_name(scope: Scope) -> dict[bytes, bytes]:
+    """What each header says on its first line, found once for each request."""
+    found = scope[_FIELDS] = dict(reversed(tuple(scope["headers"])))
     return found
 
 

@@ -40,7 +40,8 @@ def serve(
         from app.telemetry import configure_logging
 
         configure_logging(settings)
-        serve_app(create_app(settings, works=worker), settings, store_of(settings))
+        app = create_app(settings, works=worker)
+        serve_app(app, app.front, settings, store_of(settings))
 
 
 @cli.command()

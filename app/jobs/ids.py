@@ -7,6 +7,7 @@ RFC), so that a store can use them as a time-ordered integer key; the lower 62 b
 import os
 import struct
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -41,6 +42,12 @@ class JobIds:
         fresh = self._now() << 16 | _VERSION
         self._last = fresh if fresh > self._last else _following(self._last)
         return UUID(int=self._last << 64 | next(self._lows))
+
+
+@lru_cache(maxsize=4096)
+def id_text(job_id: UUID) -> str:
+    """The id as clients see it; kept, for a job's is written several times."""
+    return str(job_id)
 
 
 def halves(job_id: UUID) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from typing import Any, Final, assert_never
 
 from app.jobs.context import ContextSink, JobContext
 from app.jobs.errors import InvalidParams
+from app.jobs.ids import id_text
 from app.jobs.models import ErrorType, Job, JobError, Json, Millis
 from app.jobs.record import record
 from app.jobs.registry import Task
@@ -129,7 +130,7 @@ class Attempt:
         function = functools.partial(self._task.function, **arguments)
         if self._span is not None:
             function = functools.partial(self._span.run, function)
-        self._running = scheduler.create_task(function, name=f"{job.task} {job.id}")
+        self._running = scheduler.create_task(function, name=f"{job.task} {id_text(job.id)}")
         self._running.add_done_callback(self._finished)
         if job.timeout is not None:
             self._set_timer(job.timeout, self.interrupt, Interruption.TIMEOUT)
