@@ -6,12 +6,10 @@ write.
 """
 
 import asyncio
-import contextlib
 import sys
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
-import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -84,11 +82,10 @@ class Lingering:
             self._loop.call_later(LINGER, self._transport.close)
 
 
-def scope_of_refused(method: bytes, url: bytes, root_path: str, client: Any) -> dict[str, Any]:
+def scope_of_refused(
+    method: bytes, path: bytes | None, root_path: str, client: Any
+) -> dict[str, Any]:
     """A request of which only the method and the path may be known."""
-    path = None
-    with contextlib.suppress(httptools.HttpParserError):
-        path = httptools.parse_url(url).path
     return {
         "type": "http",
         "http_version": "1.1",

@@ -1,6 +1,7 @@
 """HTTP/1.1 connections: uvicorn's protocol, with bounds on what a peer may send and how slowly."""
 
 import asyncio
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -264,8 +265,10 @@ class Connection(HttpToolsProtocol):
                 self.pipeline.popleft()
             unfinished.disconnected = True  # its handler is told that nobody is there
             unfinished.message_event.set()
-        method = self.parser.get_method() if self.url else b"GET"
-        scope = scope_of_refused(method, self.url, self.root_path, self.client)
+        method, path = self.parser.get_method() if self.url else b"GET", None
+        with contextlib.suppress(httptools.HttpParserError):
+            path = httptools.parse_url(self.url).path
+        scope = scope_of_refused(method, path, self.root_path, self.client)
         self.cycle = self._cycle_of(scope, Lingering(self.transport, self.loop), False, False)
         app = cast(Any, refusal(problem, scope))
         if waits:
