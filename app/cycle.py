@@ -11,7 +11,11 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from app.api.errors import refusal
 from app.api.problems import Problem
@@ -26,6 +30,27 @@ sends is thrown away: to close a socket that has unread bytes would take the ans
 
 class Cycle(RequestResponseCycle):
     """Writes a whole reply at once; all other answers are left to uvicorn."""
+
+    # As uvicorn begins, with what is alike for all of them written once.
+    body: bytearray
+    disconnected = keep_alive = waiting_for_100_continue = False
+    more_body = True
+    response_started = response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+
+    def __init__(self, connection: HttpToolsProtocol, scope: Any, transport: Any) -> None:
+        """A request of a connection, whose answer goes to `transport`; the last one at first."""
+        self.scope = scope
+        self.transport = transport
+        self.flow = connection.flow
+        self.logger = connection.logger
+        self.access_logger = connection.access_logger
+        self.access_log = connection.access_log
+        self.default_headers = connection.server_state.default_headers
+        self.message_event = asyncio.Event()
+        self.on_response = connection.on_response_complete
+        self.body = bytearray()
 
     def send_whole(self, reply: Reply) -> bool:
         """Send all of a reply, if the peer may have it now, and more after it; else send nothing.

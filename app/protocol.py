@@ -84,9 +84,9 @@ class Connection(HttpToolsProtocol):
             return
         if self._began is None:
             self._began = self.loop.time()
-        self._part = len(data)
-        self._most += self._part
-        self._fed += self._part
+        size = self._part = len(data)
+        self._most += size
+        self._fed += size
         try:
             self._parse(data)
             if self._fed > self.limits.max_head or len(self.headers) > self.limits.max_fields:
@@ -153,8 +153,9 @@ class Connection(HttpToolsProtocol):
             "headers": headers,
             "state": self.app_state.copy(),
         }
-        keep_alive = version != "1.0" and self.parser.should_keep_alive()
-        cycle = self._cycle_of(scope, self.transport, keep_alive, self.expect_100_continue)
+        cycle = Cycle(self, scope, self.transport)
+        cycle.keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        cycle.waiting_for_100_continue = self.expect_100_continue
         scope[WHOLE] = cycle.send_whole
         return cycle
 
@@ -185,7 +186,7 @@ class Connection(HttpToolsProtocol):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        if not self.pipeline:
+        if not self.pipeline and self.flow.read_paused:
             self.flow.resume_reading()
 
     def shutdown(self) -> None:
@@ -269,29 +270,12 @@ class Connection(HttpToolsProtocol):
         with contextlib.suppress(httptools.HttpParserError):
             path = httptools.parse_url(self.url).path
         scope = scope_of_refused(method, path, self.root_path, self.client)
-        self.cycle = self._cycle_of(scope, Lingering(self.transport, self.loop), False, False)
+        self.cycle = Cycle(self, scope, Lingering(self.transport, self.loop))
         app = cast(Any, refusal(problem, scope))
         if waits:
             self.pipeline.appendleft((self.cycle, app))
         else:
             self._start_asgi_task(self.cycle, app)
-
-    def _cycle_of(
-        self, scope: Any, transport: Any, keep_alive: bool, expect_100_continue: bool
-    ) -> Cycle:
-        return Cycle(
-            scope=scope,
-            transport=transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
 
 
 def limited(limits: Limits) -> type[Connection]:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -81,21 +82,33 @@ async def answer_of(
         flow.pause_writing()
         wire.is_ready = False
         asyncio.get_running_loop().call_soon(wire.take_from_now_on, flow)
-    cycle = kind(
-        scope=scope,
-        transport=wire,
-        flow=flow,
-        logger=logging.getLogger("nobody"),
-        access_logger=logging.getLogger("nobody"),
-        access_log=access_log,
-        default_headers=[DATE],
-        message_event=asyncio.Event(),
-        expect_100_continue=False,
-        keep_alive=keep_alive,
-        on_response=lambda: completed.append(True),
-    )
-    if isinstance(cycle, Cycle):
+    parts: dict[str, Any] = {
+        "flow": flow,
+        "logger": logging.getLogger("nobody"),
+        "access_logger": logging.getLogger("nobody"),
+        "access_log": access_log,
+    }
+
+    def completes() -> None:
+        completed.append(True)
+
+    if kind is Cycle:
+        state = SimpleNamespace(default_headers=[DATE])
+        connection = SimpleNamespace(server_state=state, on_response_complete=completes, **parts)
+        cycle: Any = Cycle(cast(Any, connection), scope, wire)
+        cycle.keep_alive = keep_alive
         scope[WHOLE] = cycle.send_whole
+    else:
+        cycle = kind(
+            scope=scope,
+            transport=cast(Any, wire),
+            default_headers=[DATE],
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=keep_alive,
+            on_response=completes,
+            **parts,
+        )
     cycle.disconnected = is_gone
     await cycle.run_asgi(app)
     return wire.sent, wire.closed, completed, cycle.response_complete
