@@ -22,7 +22,7 @@ from app.api.requests import (
     state_of,
     waited_for,
 )
-from app.api.security import Caller, caller_and_job, caller_of, job_in_path, require_seen
+from app.api.security import Caller, caller_of, job_in_path, require_seen
 from app.api.submission import addressed, new_job
 from app.jobs.models import NewJob
 from app.keys import CANCEL, READ, SUBMIT
@@ -254,7 +254,8 @@ async def cancel_job(job_id: describe.JobId, request: Request) -> Response:
     A pending job is cancelled at once and never starts. In a running one `CancelledError` is
     raised where its coroutine awaits, and it is cancelled when that has really ended.
     """
-    caller, job = await caller_and_job(request, job_id, CANCEL)
+    caller = caller_of(request, CANCEL)
+    job = await job_in_path(request, job_id, CANCEL)
     require_known_query(request)
     wanted = caller.shown(preferences(request))
     job = await state_of(request).engine.cancel(job.id, if_version=version_required(job, request))

@@ -82,16 +82,11 @@ def caller_of(request: Request, scope: str | None = None) -> Caller:
 
 async def job_in_path(request: Request, job_id: str, scope: str = READ) -> Job:
     """The job, if the caller may do this with it; another owner's is as one that is not there."""
-    return (await caller_and_job(request, job_id, scope))[1]
-
-
-async def caller_and_job(request: Request, job_id: str, scope: str) -> tuple[Caller, Job]:
-    """The same, and who calls."""
     caller = caller_of(request, scope)
     job = await state_of(request).engine.get(job_id_in_path(job_id), owner=caller.sees)
     if job.owner is not None:
         require_seen(caller, (job,), request)
-    return caller, job
+    return job
 
 
 def require_seen(caller: Caller, jobs: Iterable[Job], request: Request) -> None:

@@ -22,7 +22,7 @@ from app.api.requests import (
     root_of,
     state_of,
 )
-from app.api.security import Caller, caller_and_job, caller_of
+from app.api.security import Caller, caller_of, job_in_path
 from app.jobs.errors import StoreUnavailable
 from app.jobs.events import EventKind, JobEvent, Watch
 from app.jobs.texts import to_json
@@ -57,7 +57,8 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
 
     The stream ends with the job. Resumed past that, the answer is 204, which stops a browser.
     """
-    caller, job = await caller_and_job(request, job_id, READ)
+    caller = caller_of(request, READ)
+    job = await job_in_path(request, job_id)
     require_known_query(request)
     since = _last_event_id(request)
     if job.done and since is not None and since >= job.version:

@@ -41,8 +41,8 @@ class Answers:
         """What the journal is to answer with `resolve` or `refuse`."""
         return self._loop.create_future()
 
-    async def wait(self, done: asyncio.Future[T], *, shared: bool = False) -> T:
-        """The answer; the change goes on when the caller does not wait for it.
+    def wait(self, done: asyncio.Future[T], *, shared: bool = False) -> asyncio.Future[T]:
+        """What to await for the answer; the change goes on when the caller does not wait for it.
 
         What others wait for too is `shared`: then a caller who gives up leaves it alone.
         """
@@ -53,7 +53,7 @@ class Answers:
         awaited.append((self._loop.time() + self._within, waiting))
         if self._timer is None:
             self._timer = self._loop.call_later(self._within, self._give_up)
-        return await waiting
+        return waiting
 
     def close(self) -> None:
         """Look at the time no more: all has been answered."""

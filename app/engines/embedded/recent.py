@@ -22,14 +22,16 @@ class Recent:
 
     def __init__(self, retention: Millis) -> None:
         self._retention = retention
-        self._jobs: OrderedDict[UUID, Job | _Ending] = OrderedDict()
-        """Not a plain one, which looks for its first key behind all that were removed."""
+        self._jobs: OrderedDict[int, Job | _Ending] = OrderedDict()
+        """By the number of their id, which is quick to hash. Not a plain one, which looks for its
+        first key behind all that were removed."""
 
     def get(self, job_id: UUID) -> Job | None:
         """The job, if it is one of these."""
-        found = self._jobs.get(job_id)
+        number = job_id.int
+        found = self._jobs.get(number)
         if isinstance(found, tuple):
-            found = self._jobs[job_id] = self._ended(*found)
+            found = self._jobs[number] = self._ended(*found)
         return found
 
     def read(self, job: Job) -> None:
@@ -55,7 +57,7 @@ class Recent:
     def _keep(self, job_id: UUID, job: Job | _Ending) -> None:
         if len(self._jobs) >= _KEPT:
             self._jobs.popitem(last=False)
-        self._jobs[job_id] = job
+        self._jobs[job_id.int] = job
 
     def _ended(self, job: Job, finish: Finish, status: Status) -> Job:
         at, outcome = finish.ended.at, finish.ended.outcome

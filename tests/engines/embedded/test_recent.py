@@ -62,7 +62,7 @@ def test_secrets_are_forgotten() -> None:
         Finish(Ended(job.id, 1, 5, outcome, has_secrets=True, has_webhook=False), 7),
         Status.COMPLETED,
     )
-    kept = recent._jobs[job.id]
+    kept = recent._jobs[job.id.int]
     assert isinstance(kept, tuple)
     assert kept[0].secrets is None
 
