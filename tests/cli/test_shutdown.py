@@ -137,14 +137,17 @@ def test_a_blocked_loop_does_not_hold_it_up(
 ) -> None:
     """A coroutine that blocks the event loop is ended with the process, which says so.
 
-    In the next one it was interrupted, and what waited for the loop runs.
+    In the next one it was interrupted, and what waited for it runs.
     """
     server = start_server(
-        AWAITD_TASKS=TASKS, AWAITD_SHUTDOWN_GRACE="0.2", AWAITD_CANCEL_GRACE="0.2"
+        AWAITD_TASKS=TASKS,
+        AWAITD_MAX_RUNNING="1",
+        AWAITD_SHUTDOWN_GRACE="0.2",
+        AWAITD_CANCEL_GRACE="0.2",
     )
-    delayed = {"task": "count_runs", "params": {"path": str(tmp_path / "runs")}, "delay": 0.1}
-    waiting = server.client.post("/jobs", json=delayed).json()
     blocking = server.submit(task, seconds=60, path=str(tmp_path / "blocked"))
+    waiting = server.submit("count_runs", path=str(tmp_path / "runs"))
+    (tmp_path / "blocked.go").touch()
     wait_for(tmp_path / "blocked")
     assert server.terminate() == 1  # within 20 s
     assert "this process does not end" in server.log

@@ -74,6 +74,7 @@ def test_stuck_connections_do_not_hold_it_up(
             pass  # all before it were received
         if blocked:
             server.submit("spin", seconds=60, path=str(tmp_path / "blocked"))
+            (tmp_path / "blocked.go").touch()
             wait_for(tmp_path / "blocked")
         assert server.terminate() in (0, 1)  # within 20 s; 1 if it had to be cut short
     server.start()

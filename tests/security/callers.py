@@ -8,7 +8,7 @@ import httpx
 
 from app.keys import ADMIN, CANCEL, READ, SUBMIT, KeyFile
 from tests.support.contract import Contract
-from tests.support.server import Server
+from tests.support.server import Server, once_running
 
 TASKS = "app.tasks,tests.support.tasks_for_tests"
 
@@ -64,3 +64,8 @@ def submit(client: httpx.Client, task: str = "never_end", **members: Any) -> Any
     answer = client.post("/jobs", json={"task": task, **members})
     assert answer.status_code in (200, 202), answer.text
     return answer.json()
+
+
+def running(client: httpx.Client, task: str = "never_end", **members: Any) -> Any:
+    """A job that runs."""
+    return once_running(client, submit(client, task, **members))

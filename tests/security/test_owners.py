@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.security.callers import Callers, submit
+from tests.security.callers import Callers, running, submit
 from tests.support.sse import events_of
 
 PATHS = ("", "/result", "/events", "/logs")
@@ -16,7 +16,7 @@ PATHS = ("", "/result", "/events", "/logs")
 @pytest.fixture
 def mine(callers: Callers) -> Any:
     """A running job of anna's."""
-    return submit(callers("anna"), labels={"who": "anna"})
+    return running(callers("anna"), labels={"who": "anna"})
 
 
 def told(answer: httpx.Response) -> Any:
@@ -58,7 +58,7 @@ def test_another_owners_job_is_not_copied(callers: Callers, mine: Any) -> None:
 
 def test_lists_have_ones_own(callers: Callers, mine: Any) -> None:
     """Lists by any filter have the caller's own jobs only; an administrator's have all."""
-    other = submit(callers("bob"), labels={"who": "bob", "to": "x"})
+    other = running(callers("bob"), labels={"who": "bob", "to": "x"})
     queries = ("", "status=running", "task=never_end", "task=never_end&status=running")
     for query in (*queries, "label=who:anna", "label=who:bob&status=running"):
         for owner, job in (("anna", mine), ("bob", other)):

@@ -106,13 +106,7 @@ class Server:
 
     def running(self, task: str, **params: Any) -> Any:
         """Submit a job; returns it once it runs, in whatever process."""
-        path = self.submit(task, **params)["links"]["self"]
-        answer = self.client.get(path)
-        while answer.json()["status"] == "pending":
-            headers = {"Prefer": "wait=10", "If-None-Match": answer.headers["ETag"]}
-            answer = self.client.get(path, headers=headers)
-        assert answer.json()["status"] == "running", answer.text
-        return answer.json()
+        return once_running(self.client, self.submit(task, **params))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -151,6 +145,17 @@ class Server:
         self.output = self._stdout.read()
         self._stdout.close()
         return code
+
+
+def once_running(client: httpx.Client, job: Any) -> Any:
+    """The job once it runs."""
+    path = job["links"]["self"]
+    answer = client.get(path)
+    while answer.status_code == 304 or answer.json()["status"] == "pending":
+        headers = {"Prefer": "wait=10", "If-None-Match": answer.headers["ETag"]}
+        answer = client.get(path, headers=headers)
+    assert answer.json()["status"] == "running", answer.text
+    return answer.json()
 
 
 def _announcement(stdout: Iterable[str]) -> Iterator[str]:

@@ -128,16 +128,16 @@ async def wait_after_line(path: Path) -> None:
 
 @task
 async def block(seconds: float, path: Path) -> None:
-    """Blocks the event loop, after a moment in which its submission is answered; then says so."""
-    await asyncio.sleep(0.05)
+    """Says so and blocks the event loop, once a file called as that one, with `.go`, exists."""
+    await until_there(path.with_suffix(".go"))
     add_line(path)
     time.sleep(seconds)  # noqa: ASYNC251 - the defect that a server must survive
 
 
 @task
 async def spin(seconds: float, path: Path) -> None:
-    """Blocks the event loop with Python code, after a moment as in `block`."""
-    await asyncio.sleep(0.05)
+    """Blocks the event loop with Python code, when `block` would."""
+    await until_there(path.with_suffix(".go"))
     add_line(path)
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -43,6 +43,7 @@ async def test_priority(open_engine: Callable[..., Engine], puppets: Puppets) ->
     """Of the jobs that wait, those of a higher priority start first."""
     async with open_engine(max_running=1) as engine:
         first = await accepted(engine, job_of("hold", "first"))
+        await puppets.begun("first")
         priorities = {"low": -1, "normal": 0, "high": 5, "also high": 5, "lowest": -9}
         for name, priority in priorities.items():
             last = await accepted(engine, job_of("hold", name, priority=priority))
@@ -57,6 +58,8 @@ async def test_max_running(open_engine: Callable[..., Engine], puppets: Puppets)
     """Never do more jobs run than there are slots, and all slots are used."""
     async with open_engine(max_running=3) as engine:
         jobs = [await accepted(engine, job_of("hold", str(number))) for number in range(20)]
+        for number in range(3):
+            await puppets.begun(str(number))
         for number in range(20):
             puppets.end(str(number))
         for job in jobs:
@@ -80,15 +83,18 @@ async def test_limit_of_a_task(engine: Engine, puppets: Puppets) -> None:
 
 
 async def test_delay(engine: Engine, puppets: Puppets) -> None:
-    """A delayed job is pending, and starts no earlier than it is due; another passes it."""
-    delayed = await accepted(engine, job_of("hold", "delayed", delay=0.3))
-    assert (delayed.status, delayed.run_at) == (Status.PENDING, delayed.created_at + 300)
+    """A delayed job is pending, and starts no earlier than it is due; others pass it."""
+    later = await accepted(engine, job_of("hold", "later", delay=3600))
+    assert (later.status, later.run_at) == (Status.PENDING, later.created_at + 3_600_000)
+    soon = await accepted(engine, job_of("echo", delay=0.3))
+    assert soon.run_at == soon.created_at + 300
     await accepted(engine, job_of("hold", "now"))
-    puppets.end("delayed")
-    job = await ended(engine, delayed)
-    assert job.started_at is not None
-    assert job.started_at >= job.run_at
-    assert puppets.started == ["now", "delayed"]
+    await puppets.begun("now")
+    soon = await ended(engine, soon)
+    assert soon.started_at is not None
+    assert soon.started_at >= soon.run_at
+    assert await engine.get(later.id) == later
+    assert puppets.started == ["now"]
 
 
 async def test_run_at(engine: Engine) -> None:
@@ -105,6 +111,7 @@ async def test_not_started_in_time(open_engine: Callable[..., Engine], puppets: 
     """A job that could not start within its time fails, and never starts."""
     async with open_engine(max_running=1) as engine:
         await accepted(engine, job_of("hold", "a"))
+        await puppets.begun("a")
         job = await accepted(engine, job_of("hold", "b", start_within=0.02))
         job = await ended(engine, job)
         assert (job.status, job.attempt) == (Status.FAILED, 0)

@@ -18,9 +18,9 @@ async def test_pending_jobs_wait(open_engine: Callable[..., Engine], puppets: Pu
     """Pending jobs wait for the next start, and run then in the order they had."""
     async with open_engine(max_running=1, shutdown_grace=5) as engine:
         first = await accepted(engine, job_of("hold", "first"))
+        await puppets.begun("first")
         names = {name: await accepted(engine, job_of("hold", name)) for name in "abc"}
         high = await accepted(engine, job_of("hold", "high", priority=1))
-        await puppets.begun("first")
         puppets.end("first")
         engine.drain()
     for name in (*names, "high"):
@@ -161,6 +161,7 @@ async def unknown(open_engine: Callable[..., Engine], puppets: Puppets) -> Job:
     """A pending job of a task that the next start may not know."""
     async with open_engine(max_running=1) as engine:
         await accepted(engine, job_of("hold", "first"))
+        await puppets.begun("first")
         return await accepted(engine, job_of("persistent", "a"))
 
 

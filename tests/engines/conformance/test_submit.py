@@ -137,12 +137,14 @@ async def test_racing_for_room(open_engine: Callable[..., Engine], puppets: Pupp
         news = [job_of("hold", str(number)) for number in range(10)]
         answers = await asyncio.gather(*map(engine.submit, news), return_exceptions=True)
         assert sum(isinstance(answer, QueueFull) for answer in answers) == 6
+        await puppets.begun("0")
         assert (engine.health().running, engine.health().pending) == (1, 3)
 
 
 async def test_draining(engine: Engine, puppets: Puppets) -> None:
     """While it drains, an engine takes no submission, says so, and shows what it has."""
     job = await accepted(engine, job_of("hold", "a"))
+    await puppets.begun("a")
     assert engine.health().ready
     engine.drain()
     with pytest.raises(ShuttingDown):

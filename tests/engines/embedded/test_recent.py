@@ -1,5 +1,6 @@
 """Finished jobs that are kept in memory are as the journal has them."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -103,16 +104,16 @@ async def test_as_many_as_may_be(engine: EmbeddedEngine) -> None:
     """Only the last thousand are kept."""
     recent = engine._journal.reader.recent
     first = await ended(engine, await accepted(engine, job_of("echo")))
-    for _ in range(1_000):
-        last = await accepted(engine, job_of("echo"))
-    await ended(engine, last)
+    others = (accepted(engine, job_of("echo")) for _ in range(1_000))
+    for last in await asyncio.gather(*others):
+        await ended(engine, last)
     assert recent.get(first.id) is None
     assert recent.get(last.id) is not None
 
 
 async def test_gone_with_its_retention(open_embedded: Open, clock: WallClock) -> None:
     """A job that has been removed is expired, whether it was kept in memory or not."""
-    async with open_embedded(retention=100.0) as engine:
+    async with open_embedded(retention=100.0, housekeeping_every=0.01) as engine:
         job = await ended(engine, await accepted(engine, job_of("echo")))
         clock.set_by(101)
         await removed(engine, job)

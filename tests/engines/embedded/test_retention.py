@@ -56,11 +56,12 @@ async def test_nothing_stays(
 async def test_many(open_embedded: Open, clock: WallClock) -> None:
     """However many are to go, all go, in small steps between which others write."""
     async with open_embedded(housekeeping_every=3600) as engine:
-        jobs = [await engine.submit(job_of("echo")) for _ in range(1_200)]
-        await ended(engine, jobs[-1].job.id)
+        submissions = (accepted(engine, job_of("echo")) for _ in range(1_200))
+        for job in await asyncio.gather(*submissions):
+            await ended(engine, job)
         clock.set_by(DAY + 1)
         skip(3601)
-        await removed(engine, jobs[-1].job)
+        await removed(engine, job)
         assert not (await engine.list(JobQuery())).items
 
 
@@ -97,14 +98,16 @@ async def test_clock_was_wrong(open_embedded: Open, clock: WallClock) -> None:
     """Jobs that ended while the clock was ahead do not hold up the removal of others."""
     async with open_embedded(housekeeping_every=0.01) as engine:
         clock.set_by(365 * DAY)
-        ahead = [await engine.submit(job_of("echo")) for _ in range(600)]
-        await ended(engine, ahead[-1].job.id)
+        submissions = (accepted(engine, job_of("echo")) for _ in range(600))
+        ahead = await asyncio.gather(*submissions)
+        for job in ahead:
+            await ended(engine, job)
         clock.set_by(-365 * DAY)
         job = await accepted(engine, job_of("echo"))
         await engine.cancel(job.id)
         clock.set_by(DAY + 1)
         await removed(engine, job)
-        assert (await engine.get(ahead[0].job.id)).status is Status.COMPLETED
+        assert (await engine.get(ahead[0].id)).status is Status.COMPLETED
 
 
 async def test_store_fails(faults: Faults, open_embedded: Open, clock: WallClock) -> None:

@@ -72,11 +72,12 @@ async def test_who_works(url: str, node: Open, puppets: Puppets) -> None:
     await accepted(api, job_of("hold", "a"))
     config = PostgresConfig(url=url, watch_loop=False, max_running=3, shutdown_grace=0.0)
     async with PostgresEngine(puppets.registry(without=("echo",)), config):
-        await accepted(api, job_of("echo"))
+        job = await accepted(api, job_of("echo"))
         await unknown(api, {"echo": 1})
         other = PostgresEngine(puppets.registry(without=("hold",)), replace(config, max_running=1))
         async with other:
             await unknown(api, {})
+            await ended(api, job)
         await accepted(api, job_of("echo"))
         await unknown(api, {"echo": 1})
 
