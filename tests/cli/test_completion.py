@@ -30,7 +30,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     program = folder / "awaitd"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m app "$@"\n')
     program.chmod(0o755)
-    (folder / "script").write_text(_bash("awaitd --show-completion bash", PATH=str(folder)))
+    (folder / "script").write_text(_bash("awaitd --show-completion bash || exit", PATH=str(folder)))
     return f"{folder}:/usr/bin:/bin"
 
 
