@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.housekeeping import Housekeeping
+from app.engines.postgres.keys import Key, Keys, key_of, require_same
 from app.engines.postgres.rows import label_key, labels_text
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
 from app.engines.postgres.writer import Change, Rows, refuse
 from app.jobs.admission import Admission, admit, complete
-from app.jobs.errors import KeyReused, QueueFull, StoreFull, StoreUnavailable
+from app.jobs.errors import JobExpired, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Job, Millis, NewJob, Submitted
 from app.jobs.record import record
@@ -23,6 +24,9 @@ from app.jobs.registry import TaskRegistry
 from app.jobs.stored import webhook_text
 
 _SUBMIT = f"SELECT * FROM submit({', '.join(['%s'] * 17)})"
+
+_Answer: TypeAlias = asyncio.Future[tuple[Job, UUID, bytes | None]]
+"""What was written, and the job that its key has now with the fingerprint which that came with."""
 
 
 class Submissions:
@@ -49,22 +53,27 @@ class Submissions:
         self._now = config.now
         self._ids = JobIds(config.now, random_bytes=self._random_bytes)
         self._arriving: dict[UUID, _Arrival] = {}
+        self._coming: dict[Key, _Arrival] = {}
+        """Those of them that have a key."""
+        self._keys = Keys(tables)
 
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was there at the start."""
         self._ids = JobIds(self._now, newest_id, self._random_bytes)
 
     async def known(self, new: NewJob) -> Job | None:
-        """The job that came with the same key before."""
-        if new.idempotency_key is None:
+        """The job that came with the same key before, or is coming with it right now."""
+        key = key_of(new)
+        if key is None:
             return None
-        found = await self._tables.find_key(new.owner, new.idempotency_key)
+        if key in self._coming:
+            return await self._written_for(new, self._coming[key])
+        found = await self._keys.find(key)
         if found is None:
             return None
-        job_id, fingerprint = found
-        if fingerprint != new.fingerprint:
-            raise KeyReused(job_id)
-        return await self._tables.get(job_id)
+        job, fingerprint = found
+        require_same(new, job.id, fingerprint)
+        return job
 
     async def check(self, new: NewJob) -> Admission:
         """The submission, checked; raises what `accept` would raise about itself."""
@@ -81,39 +90,58 @@ class Submissions:
 
         When a slot is free here it starts in the transaction that makes it.
         """
+        key = key_of(new)
+        if key is not None and key in self._coming:
+            return Submitted(await self._written_for(new, self._coming[key]), replayed=True)
         job_id, now = self._ids.next(), self._now()
         job = admission.job(job_id, 0, admission.run_at(job_id, now))
-        arrival = _Arrival(job, job.run_at <= now)
+        arrival = _Arrival(new, job, job.run_at <= now)
         self._require_room(arrival, now)
         self._arriving[job_id] = arrival
-        done = asyncio.get_running_loop().create_future()
-        then, refused = partial(self._written, arrival, done), partial(self._refused, job, done)
+        if key is not None:
+            self._coming[key] = arrival
+        then, refused = partial(self._written, arrival), partial(self._refused, arrival)
         self._worker.writer.queue(Change(_SUBMIT, _values(job, new, now), then, refused))
         self._worker.wake((job.run_at - now) / 1000)
-        return await self._answer(new, job_id, *(await self._worker.writer.answer(done)))
+        written = await self._written_for(new, arrival)
+        return Submitted(written, replayed=written.id != job_id)
 
-    async def _answer(
-        self, new: NewJob, job_id: UUID, found: UUID, fingerprint: bytes | None, job: Job
-    ) -> Submitted:
-        if found == job_id:
-            return Submitted(_as_started(job, self._view.unfinished(job_id)))
-        if fingerprint is None or bytes(fingerprint) != new.fingerprint:
-            raise KeyReused(found)
-        return Submitted(await self._tables.require(found), replayed=True)
+    async def _written_for(self, new: NewJob, arrival: "_Arrival") -> Job:
+        """The job of a submission, once it is written, or the other one of its key."""
+        done: _Answer = asyncio.get_running_loop().create_future()
+        arrival.awaited[done] = None
+        try:
+            job, found, fingerprint = await self._worker.writer.answer(done)
+        finally:
+            del arrival.awaited[done]
+        require_same(new, found, fingerprint)
+        if found == job.id:
+            return _as_started(job, self._view.unfinished(found))
+        known = await self.known(new)  # another node was quicker
+        if known is None:
+            raise JobExpired(found)
+        return known
 
-    def _written(self, arrival: "_Arrival", done: asyncio.Future[Any], rows: Rows) -> None:
-        job = arrival.job
-        self._arriving.pop(job.id, None)
+    def _written(self, arrival: "_Arrival", rows: Rows) -> None:
+        self._arrived(arrival)
         [(version, found, fingerprint)] = rows
-        job = replace(job, version=version, secrets=None)
+        job = replace(arrival.job, version=version, secrets=None)
         if found == job.id:
             self._worker.changed(job)
-        if not done.done():
-            done.set_result((found, fingerprint, job))
+        for done in arrival.awaited:
+            if not done.done():
+                done.set_result((job, found, fingerprint))
 
-    def _refused(self, job: Job, done: asyncio.Future[Any], error: StoreUnavailable) -> None:
-        self._arriving.pop(job.id, None)
-        refuse(done, error)
+    def _refused(self, arrival: "_Arrival", error: StoreUnavailable) -> None:
+        self._arrived(arrival)
+        for done in arrival.awaited:
+            refuse(done, error)
+
+    def _arrived(self, arrival: "_Arrival") -> None:
+        self._arriving.pop(arrival.job.id, None)
+        key = key_of(arrival.new)
+        if key is not None:
+            self._coming.pop(key, None)
 
     def _require_room(self, new: "_Arrival", now: Millis) -> None:
         if self._max_store_size is not None and self._house.size >= self._max_store_size:
@@ -153,10 +181,12 @@ class Submissions:
 
 @record(frozen=True, slots=True)
 class _Arrival:
-    """A job of which the row is being written."""
+    """A submission of which the row is being written, and who waits for that."""
 
+    new: NewJob
     job: Job
     is_due: bool
+    awaited: dict[_Answer, None] = field(default_factory=dict)
 
 
 def _values(job: Job, new: NewJob, now: Millis) -> tuple[Any, ...]:

@@ -117,22 +117,30 @@ class Tables:
         """Disconnect."""
         await self._pool.close()
 
-    async def rows(self, query: str | sql.Composed, values: Sequence[Any] = ()) -> list[Row]:
-        """What a query gives. Raises `StoreUnavailable`, as all that read."""
+    async def rows(
+        self,
+        query: str | sql.Composed,
+        values: Sequence[Any] = (),
+        begun: Callable[[], object] = lambda: None,
+    ) -> list[Row]:
+        """What a query gives, `begun` once there is a connection. Raises `StoreUnavailable`."""
         text = query.encode() if isinstance(query, str) else query
         with _cancellable():
             try:
                 async with asyncio.timeout(_TIMEOUT):
-                    return await self._ask(text, values)
+                    return await self._ask(text, values, begun)
             except (psycopg.Error, PoolTimeout, PoolClosed, TimeoutError) as error:
                 raise unavailable(error) from error
 
-    async def _ask(self, text: bytes | sql.Composed, values: Sequence[Any]) -> list[Row]:
+    async def _ask(
+        self, text: bytes | sql.Composed, values: Sequence[Any], begun: Callable[[], object]
+    ) -> list[Row]:
         """Ask again if a connection broke: maybe long ago, and the database is back."""
         timeout = _SOON if self.is_away() else _TIMEOUT
         broken = 0
         while True:
             async with self._pool.connection(timeout) as db:
+                begun()
                 try:
                     return list(await (await db.execute(text, values)).fetchall())
                 except psycopg.OperationalError:
@@ -143,15 +151,19 @@ class Tables:
 
     async def get(self, job_id: UUID) -> Job | None:
         """The job as it was last committed, with the progress that was reported."""
-        for *row, progress in await self.rows(_JOB, (job_id,)):
-            attempt, started_at = row[7], row[11]
-            ended = attempt if started_at is None else attempt - 1  # more may have by now
-            earlier = await self.rows(_EARLIER, (job_id, ended)) if ended else ()
-            job = job_of(row, self._retention, earlier, progress)
-            if job.webhook is None or not job.done:  # which may have ended since
-                return job
-            return with_deliveries(job, await self.rows(_DELIVERIES, (job_id,)))
-        return None
+        rows = await self.rows(_JOB, (job_id,))
+        return await self.whole(rows[0]) if rows else None
+
+    async def whole(self, row: Row) -> Job:
+        """The job of what was read of it: `COLUMNS`, and its progress."""
+        *row, progress = row
+        job_id, attempt, started_at = row[0], row[7], row[11]
+        ended = attempt if started_at is None else attempt - 1  # more may have by now
+        earlier = await self.rows(_EARLIER, (job_id, ended)) if ended else ()
+        job = job_of(row, self._retention, earlier, progress)
+        if job.webhook is None or not job.done:  # which may have ended since
+            return job
+        return with_deliveries(job, await self.rows(_DELIVERIES, (job_id,)))
 
     async def require(self, job_id: UUID, owner: str | None = None) -> Job:
         """The same; raises `JobExpired` or `JobNotFound` when there is none of that owner."""
@@ -193,16 +205,6 @@ class Tables:
         )
         rows = await self.rows(text, (past,))
         return rows[0][0], [job_of(row[1:], self._retention) for row in rows if row[1] is not None]
-
-    async def find_key(self, owner: str | None, key: str) -> tuple[UUID, bytes | None] | None:
-        """The job of an idempotency key and the fingerprint it came with."""
-        text = (
-            "SELECT id, fingerprint FROM jobs "
-            "WHERE coalesce(owner, '') = %s AND idempotency_key = %s"
-        )
-        for job_id, fingerprint in await self.rows(text, (owner or "", key)):
-            return job_id, None if fingerprint is None else bytes(fingerprint)
-        return None
 
     async def reports(self, job_id: UUID) -> tuple[Progress | None, tuple[LogLine, ...]]:
         """What a job's coroutine has reported: its progress, and its last log lines."""

@@ -110,6 +110,14 @@ async def test_racing_keys(engine: Engine) -> None:
     assert len((await engine.list(JobQuery())).items) == 1
 
 
+async def test_racing_keys_need_one_place(open_engine: Callable[..., Engine]) -> None:
+    """Submissions of one key at the same time take the room of one, though none is known yet."""
+    new = job_of("echo", delay=60, idempotency_key="k", fingerprint=b"f")
+    async with open_engine(max_pending=1) as engine:
+        answers = await asyncio.gather(*(engine.submit(new) for _ in range(10)))
+        assert len({answer.job.id for answer in answers}) == 1
+
+
 async def test_racing_bodies(engine: Engine) -> None:
     """Of different submissions of one key at the same time one is accepted."""
     news = [job_of("echo", idempotency_key="k", fingerprint=b"%d" % n) for n in range(10)]

@@ -1,7 +1,7 @@
 """What is read of the tables while they change."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +31,14 @@ class Slow(Tables):
         self._url = url
         self._between = between
 
-    async def rows(self, query: str | sql.Composed, values: Sequence[Any] = ()) -> list[Row]:
+    async def rows(
+        self,
+        query: str | sql.Composed,
+        values: Sequence[Any] = (),
+        begun: Callable[[], object] = lambda: None,
+    ) -> list[Row]:
         """Read, and let the attempt end."""
-        rows = await super().rows(query, values)
+        rows = await super().rows(query, values, begun)
         with psycopg.connect(conninfo(self._url)) as db:
             db.execute(self._between.encode())
         return rows

@@ -1,0 +1,66 @@
+"""Bursts of one idempotency key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from app.engines.postgres import PostgresEngine
+from app.engines.postgres.config import PostgresConfig
+from tests.engines.harness import LONG, accepted
+from tests.engines.puppets import Puppets, job_of
+from tests.support.postgres import conninfo
+
+NEW = job_of("echo", idempotency_key="k", fingerprint=b"f")
+
+READS = (
+    "SELECT FROM pg_stat_activity "
+    "WHERE wait_event_type = 'Lock' AND query LIKE '%%j.idempotency_key = %%'"
+)
+
+
+@pytest.fixture
+async def nodes(url: str, puppets: Puppets) -> AsyncIterator[list[PostgresEngine]]:
+    """Two nodes that run nothing, on one database."""
+    config = PostgresConfig(url=url, watch_loop=False, works=False, housekeeping_every=3600.0)
+    one, other = (PostgresEngine(puppets.registry(), config) for _ in range(2))
+    async with one, other:
+        yield [one, other]
+
+
+async def test_few_connections(nodes: list[PostgresEngine]) -> None:
+    """A burst of one key does not ask the database for each, be the job new or known."""
+    for _ in range(2):
+        before = connections_taken(nodes[0])
+        await asyncio.gather(*(nodes[0].submit(NEW) for _ in range(500)))
+        assert connections_taken(nodes[0]) - before < 20
+
+
+async def test_on_two_nodes(nodes: list[PostgresEngine]) -> None:
+    """Of bursts on several nodes one submission is accepted, and all show its job."""
+    answers = await asyncio.gather(*(node.submit(NEW) for node in nodes * 50))
+    assert len({answer.job.id for answer in answers}) == 1
+    assert [answer.replayed for answer in answers].count(False) == 1
+
+
+async def test_nobody_is_told_what_was_read_before(url: str, nodes: list[PostgresEngine]) -> None:
+    """Who comes while the job of a key is being read does not get what that read finds."""
+    job = await accepted(nodes[0], NEW)
+    with psycopg.connect(conninfo(url)) as lock, psycopg.connect(conninfo(url)) as db:
+        db.autocommit = True
+        lock.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        asking = []
+        async with asyncio.timeout(LONG):
+            for number in (1, 2):
+                asking.append(asyncio.create_task(nodes[0].replay(NEW)))
+                while len(db.execute(READS).fetchall()) < number:  # noqa: ASYNC110  none says
+                    await asyncio.sleep(0.01)
+        lock.rollback()
+        answers = await asyncio.gather(*asking)
+    assert [answer and answer.job.id for answer in answers] == [job.id] * 2
+
+
+def connections_taken(engine: PostgresEngine) -> int:
+    """How often a connection has been asked for to read."""
+    return engine._tables._pool.get_stats()["requests_num"]
