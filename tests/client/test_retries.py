@@ -154,12 +154,11 @@ def test_a_service_that_says_nothing(connect: Connect) -> None:
 
 def test_waiting_for_a_job_of_a_service_that_is_gone(connect: Connect, relay: Relay) -> None:
     """A wait ends with its own limit or the client's, whichever comes first."""
-    client = connect(relay.url, timeout=0.3)
-    job = client.submit("never_end")
+    job = connect(relay.url).submit("never_end")
     target, relay.target = relay.target, ""
     relay.cut()
     with pytest.raises(TimeoutError, match="is not known to have finished"):
-        job.wait(timeout=0.1)
+        connect(relay.url, timeout=0.3).job(job.id).wait(timeout=0.1)
     relay.target = target
     assert job.cancel() is True
     assert job.wait() is None

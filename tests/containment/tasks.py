@@ -315,6 +315,12 @@ async def name_context() -> list[str]:
     return sorted(variable.name for variable in contextvars.copy_context())
 
 
+async def until_there(path: Path) -> None:
+    """Wait until a file exists."""
+    while not path.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        await asyncio.sleep(0.01)
+
+
 def block(path: Path) -> None:
     """Holds the thread up until a file exists, and says in another since when."""
     path.with_suffix(".began").write_text(str(time.monotonic()))
@@ -324,8 +330,8 @@ def block(path: Path) -> None:
 
 @task
 async def block_loop(path: Path) -> None:
-    """Blocks the event loop, after a moment in which its submission is answered."""
-    await asyncio.sleep(0.05)
+    """Blocks the event loop, once a file called as that one, with `.go`, exists."""
+    await until_there(path.with_suffix(".go"))
     block(path)
 
 
@@ -335,10 +341,14 @@ async def block_loop_in_subtask(path: Path) -> None:
     await asyncio.gather(block_loop(path))
 
 
-@task(retries=1, backoff=lambda _: 0.5)
-async def end_process(once: bool, *, job: JobContext) -> int:
-    """Ends the process, in every attempt or in the first one only; then returns its number."""
+@task(retries=1, backoff=0)
+async def end_process(once: bool, path: Path, *, job: JobContext) -> int:
+    """Ends the process, in every attempt or in the first one only; then returns its number.
+
+    It waits for a file called as that one, with the attempt's number.
+    """
     if job.attempt == 1 or not once:
+        await until_there(path.with_suffix(f".{job.attempt}"))
         os._exit(9)
     return job.attempt
 
@@ -352,6 +362,5 @@ async def behave() -> int:
 @task
 async def wait_for(path: Path) -> int:
     """Returns 1 once a file exists."""
-    while not path.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
-        await asyncio.sleep(0.01)
+    await until_there(path)
     return 1

@@ -31,6 +31,7 @@ def test_who_blocks_the_event_loop_is_named(
     server = start_server(AWAITD_TASKS=TASKS)
     gate = tmp_path / "gate"
     job = server.submit(task, path=str(gate))
+    (tmp_path / "gate.go").touch()
     began = float(text_once_there(tmp_path / "gate.began"))
     log = text_once_there(server.log_file, "in block\n")
     assert time.monotonic() - began < WITHIN
@@ -61,6 +62,7 @@ def test_nobody_is_blamed_for_a_suspended_process(
     server.process.send_signal(signal.SIGCONT)
     block = tmp_path / "block"
     server.submit("block_loop", path=str(block))
+    (tmp_path / "block.go").touch()
     log = text_once_there(server.log_file, "has been blocked")
     open_gate(block)
     open_gate(tmp_path / "gate")

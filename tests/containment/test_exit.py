@@ -9,10 +9,10 @@ from tests.support.server import Server
 TASKS = "tests.containment.tasks"
 
 
-def end(server: Server, *, once: bool) -> Any:
-    """A job that has ended the process, with a moment in which its submission is answered."""
-    body = {"task": "end_process", "params": {"once": once}, "delay": 0.2}
-    job = server.client.post("/jobs", json=body).json()
+def end(server: Server, path: Path, *, once: bool) -> Any:
+    """A job that has ended the process, once its submission was answered."""
+    job = server.submit("end_process", once=once, path=str(path))
+    path.with_suffix(".1").touch()
     assert server.wait() == 9
     return job
 
@@ -24,7 +24,7 @@ def test_after_an_exit_the_crash_rule_applies(
     server = start_server(AWAITD_TASKS=TASKS)
     running = server.submit("wait_for", path=str(tmp_path / "never"))
     delayed = server.client.post("/jobs", json={"task": "behave", "delay": 3600}).json()
-    job = end(server, once=True)
+    job = end(server, tmp_path / "exit", once=True)
     server.start()
     after = server.job(running["id"])
     assert (after["status"], after["error"]["type"]) == ("failed", "interrupted")
@@ -34,11 +34,14 @@ def test_after_an_exit_the_crash_rule_applies(
     assert again["attempts"][0]["error"]["type"] == "interrupted"
 
 
-def test_a_job_that_always_exits_runs_out_of_attempts(start_server: Callable[..., Server]) -> None:
+def test_a_job_that_always_exits_runs_out_of_attempts(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
     """It ends the process as often as it may start, and no more."""
     server = start_server(AWAITD_TASKS=TASKS)
-    job = end(server, once=False)
+    job = end(server, tmp_path / "exit", once=False)
     server.start()
+    (tmp_path / "exit.2").touch()
     assert server.wait() == 9
     server.start()
     after = server.job(job["id"])

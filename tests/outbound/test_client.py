@@ -131,7 +131,7 @@ async def test_a_dead_address_leaves_time_for_the_next(loopback: Loopback) -> No
     """An address that does not answer at all uses up its share of the timeout only."""
     names = FakeNames(two=[["127.0.0.9", "127.0.0.1"]])
     with deaf("127.0.0.9", loopback.port), allowing("127.0.0.0/8"):
-        async with outbound_client(resolver=names, timeout=0.4) as client:
+        async with outbound_client(resolver=names, timeout=1) as client:
             assert (await client.get(f"http://two.test:{loopback.port}/")).text == "ok"
 
 
@@ -165,7 +165,7 @@ async def test_a_silent_server_times_out(loopback: Loopback) -> None:
     """A server that accepts and then says nothing is a ReadTimeout."""
     loopback.answers["/"] = SILENCE
     with allowing("127.0.0.1"):
-        async with outbound_client(timeout=0.05) as client:
+        async with outbound_client(timeout=0.5) as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.get(f"http://127.0.0.1:{loopback.port}/")
 

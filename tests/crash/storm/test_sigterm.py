@@ -30,6 +30,8 @@ async def terminate_under_load(storm: Storm) -> None:
         await storm.ready(server)
         wires = [Wire(server.url) for _ in range(CLIENTS)]
         clients = [asyncio.create_task(storm.load.keep_busy(wire)) for wire in wires]
+        while not any(sight.how == "submit" for sight in history.sights):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         begun, since = time.monotonic_ns(), time.time()
         server.terminate()

@@ -124,11 +124,11 @@ async def test_started_in_time(open_engine: Callable[..., Engine], puppets: Pupp
     """The time to start does not bound the run, nor the wait for a second attempt."""
     async with open_engine(max_running=1) as engine:
         first = await accepted(engine, job_of("hold", "first"))
-        job = await accepted(engine, job_of("persistent", "a", start_within=0.5))
+        job = await accepted(engine, job_of("persistent", "a", start_within=2))
         puppets.end("first")
         await ended(engine, first)
         await puppets.begun("a")
-        await engine.wait(job.id, timeout=0.52)
+        await engine.wait(job.id, timeout=2.02)
         puppets.fail("a", ValueError("after that time"))
         puppets.end("a", attempt=2)
         assert (await ended(engine, job)).status is Status.COMPLETED
