@@ -68,17 +68,14 @@ def test_a_failed_job_has_its_error(client: httpx.Client, server: Server) -> Non
 
 
 @pytest.mark.parametrize(
-    ("task", "params", "error"),
+    ("body", "error"),
     [
-        ("return_text_as_number", {}, "bad-result"),
-        ("sleep", {"seconds": 60}, "timeout"),
+        ({"task": "return_text_as_number"}, "bad-result"),
+        ({"task": "sleep", "params": {"seconds": 60}, "timeout": 0.05}, "timeout"),
     ],
 )
-def test_an_error_has_its_type(
-    client: httpx.Client, task: str, params: dict[str, Any], error: str
-) -> None:
+def test_an_error_has_its_type(client: httpx.Client, body: dict[str, Any], error: str) -> None:
     """A result of the wrong type and a timeout are told apart from exceptions."""
-    body = {"task": task, "params": params, "timeout": 0.05}
     job = client.post("/jobs", json=body, headers={"Prefer": "wait=10"}).json()
     assert (job["status"], job["error"]["type"]) == ("failed", error)
 

@@ -37,7 +37,7 @@ def postgres(folder: Path, registry: TaskRegistry, **options: Any) -> Engine:
     from tests.support.postgres import database_of
 
     defaults = {"shutdown_grace": 0.0, "cancel_grace": 0.5, "housekeeping_every": 0.05}
-    defaults["keep_at_least"] = 0.02
+    defaults["keep_at_least"] = 0.2  # so long may this engine take to hear of its own jobs
     config = PostgresConfig(url=database_of(folder), **{**defaults, **options})
     return PostgresEngine(registry, config)
 
