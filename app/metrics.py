@@ -12,6 +12,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from app.jobs.deliveries import DeliveryFigures
 from app.jobs.figures import Figures
 from app.jobs.observer import Buckets
 from app.scheduler import Status
@@ -22,16 +23,17 @@ Answers: TypeAlias = Mapping[tuple[str, str], Mapping[int, Buckets]]
 _TASK: Final = ("task",)
 
 
-def metrics_of(figures: Figures, answers: Answers) -> bytes:
+def metrics_of(figures: Figures, deliveries: DeliveryFigures, answers: Answers) -> bytes:
     """The figures in the text format of Prometheus."""
-    return generate_latest(_Metrics(figures, answers))
+    return generate_latest(_Metrics(figures, deliveries, answers))
 
 
 class _Metrics(Collector):
     """Made for one answer, so that nothing is counted twice and nothing is shared."""
 
-    def __init__(self, figures: Figures, answers: Answers) -> None:
+    def __init__(self, figures: Figures, deliveries: DeliveryFigures, answers: Answers) -> None:
         self._figures = figures
+        self._deliveries = deliveries
         self._answers = answers
 
     def collect(self) -> Iterator[Metric]:
@@ -39,6 +41,7 @@ class _Metrics(Collector):
         yield from _slots(self._figures)
         yield from _loop(self._figures)
         yield from _commits(self._figures)
+        yield from _webhooks(self._deliveries)
         yield _histogram(
             "awaitd_http_request_duration_seconds",
             "Until an HTTP request was answered in full, waits and streams included.",
@@ -97,6 +100,32 @@ def _commits(figures: Figures) -> Iterator[Metric]:
     yield _histogram("awaitd_commit_duration_seconds", text, (), [((), seconds)])
     text = "How many changes commits of this process held."
     yield _histogram("awaitd_commit_changes", text, (), [((), figures.commits.changes)])
+
+
+def _webhooks(deliveries: DeliveryFigures) -> Iterator[Metric]:
+    text = "Webhooks that are to be delivered, now or later."
+    yield GaugeMetricFamily("awaitd_webhooks_pending", text, deliveries.pending)
+    if (oldest := deliveries.oldest) is not None:
+        text = "Since when the webhook has been pending that has waited longest."
+        name = "awaitd_webhooks_oldest_pending_timestamp_seconds"
+        yield GaugeMetricFamily(name, text, oldest / 1000)
+    attempts = deliveries.attempts
+    text = "Attempts of this process to deliver webhooks, by outcome."
+    outcomes = attempts.outcomes
+    yield _counters("awaitd_webhook_attempts", text, "outcome", outcomes)
+    text = "How long attempts of this process to deliver webhooks took."
+    yield _histogram("awaitd_webhook_attempt_duration_seconds", text, (), [((), attempts.seconds)])
+    text = "Webhooks that this process gave up, after the last attempt or an answer of 410."
+    yield _counters("awaitd_webhooks_given_up", text, "reason", attempts.given_up)
+    text = "Webhooks that were removed with their jobs before they were delivered."
+    yield CounterMetricFamily("awaitd_webhooks_lost", text, deliveries.lost)
+
+
+def _counters(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=(label,))
+    for value, count in counts.items():
+        family.add_metric((value,), count)
+    return family
 
 
 def _by_task(buckets: Mapping[str, Buckets]) -> Iterator[tuple[tuple[str], Buckets]]:

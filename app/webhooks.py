@@ -187,8 +187,11 @@ class Sender:
 
     async def _deliver(self, due: Due, client: httpx.AsyncClient) -> None:
         receiver = due.webhook.receiver
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             tried = self._judged(due, await self._answer(due, client))
+            self._deliveries.attempts.add(tried, loop.time() - began)
             await self._deliveries.record(due, tried)
         except StoreUnavailable:
             log.warning("an attempt to tell %s of job %s was not recorded", receiver, due.job.id)

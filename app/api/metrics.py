@@ -30,5 +30,6 @@ async def get_metrics(request: Request) -> Response:
     """Jobs, how long they waited and ran, commits, answers, and how late the event loop is."""
     caller_of(request, ADMIN)
     state = state_of(request)
-    body = state.metrics_of(await state.engine.figures(), state.traffic.answers)
+    figures, deliveries = await state.engine.figures(), await state.engine.deliveries.figures()
+    body = state.metrics_of(figures, deliveries, state.traffic.answers)
     return Response(body, 200, _HEADERS)

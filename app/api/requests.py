@@ -16,6 +16,7 @@ from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
 from app.api.rates import Rates
 from app.api.traffic import ByStatus, Traffic
+from app.jobs.deliveries import DeliveryFigures
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
 from app.jobs.models import Job
@@ -38,7 +39,9 @@ _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _NO_PREFERENCES: Final = Preferences()
 
-MetricsOf: TypeAlias = Callable[[Figures, Mapping[tuple[str, str], ByStatus]], bytes]
+MetricsOf: TypeAlias = Callable[
+    [Figures, DeliveryFigures, Mapping[tuple[str, str], ByStatus]], bytes
+]
 """Writes the figures, and the answers by method and route, for Prometheus."""
 
 

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from http import HTTPStatus
+from typing import Final, Protocol
 
 from app.jobs.models import Job, Millis
+from app.jobs.observer import OF_ANSWERS, Buckets
 from app.jobs.record import record
 from app.jobs.webhooks import Webhook
+
+LOST: Final = "webhooks given up because their jobs were removed before they were delivered: %d"
+"""What the log says of them, however many they are."""
 
 
 @record(frozen=True, slots=True)
@@ -28,6 +33,40 @@ class Tried:
     """The HTTP status that answered it."""
     error: str | None = None
     """Why nothing did."""
+
+
+class Attempts:
+    """The attempts to deliver that this process has made."""
+
+    def __init__(self) -> None:
+        self.outcomes = dict.fromkeys(("delivered", "refused", "unanswered"), 0)
+        """How many were answered with success, with another status, and not at all."""
+        self.given_up = dict.fromkeys(("attempts", "gone"), 0)
+        """How many were the last one: none was left, or the receiver said that it is gone."""
+        self.seconds = Buckets(OF_ANSWERS)
+
+    def add(self, tried: Tried, seconds: float) -> None:
+        """Count one."""
+        self.seconds.add(seconds)
+        if tried.delivered_at is not None:
+            self.outcomes["delivered"] += 1
+            return
+        self.outcomes["unanswered" if tried.status is None else "refused"] += 1
+        if tried.next_at is None:
+            self.given_up["gone" if tried.status == HTTPStatus.GONE else "attempts"] += 1
+
+
+@record(frozen=True, slots=True, kw_only=True)
+class DeliveryFigures:
+    """The deliveries at a glance."""
+
+    pending: int
+    """How many are to be made, now or later."""
+    oldest: Millis | None
+    """Since when that is so of the one that has waited longest."""
+    lost: int
+    """How many were removed with their jobs before they were made."""
+    attempts: Attempts
 
 
 @record(frozen=True, slots=True)
@@ -53,6 +92,16 @@ class Deliveries(Protocol):
         """Up to `limit` that are due, at most one for each receiver, in the order of their names.
 
         And the seconds until a further one will be due, None if there is none.
+        Raises `StoreUnavailable`.
+        """
+
+    @property
+    def attempts(self) -> Attempts:
+        """Those of this process, counted by whoever makes them."""
+
+    async def figures(self) -> DeliveryFigures:
+        """How many are pending, in the whole store; maybe as of some moments ago.
+
         Raises `StoreUnavailable`.
         """
 

@@ -145,8 +145,12 @@ def names_in(client: httpx.Client) -> dict[str, set[str]]:
     """The labels of every metric that is there, by its sample's name and its family's."""
     client.post("/jobs", json={"task": "echo", "params": {"value": 1}}, headers=WAIT)
     client.post("/jobs", json={"task": "echo", "params": {"value": 1}, "delay": 3600})
+    gone = {"url": "http://127.0.0.1:9/"}  # where nobody listens
+    client.post("/jobs", json={"task": "echo", "params": {"value": 1}, "webhook": gone})
+    while "awaitd_webhooks_oldest" not in (text := client.get("/metrics").text):
+        pass
     names: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(client.get("/metrics").text):
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = set(sample.labels)
             names[sample.name] = labels

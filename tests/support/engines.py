@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 from uuid import UUID
 
-from app.jobs.deliveries import Due, Past, Tried
+from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried
 from app.jobs.events import Inspection, JobEvent, Watch
 from app.jobs.figures import Figures
 from app.jobs.ids import JobIds
@@ -20,6 +20,10 @@ class NothingToDeliver:
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
+        self.attempts = Attempts()
+
+    async def figures(self) -> DeliveryFigures:
+        return DeliveryFigures(pending=0, oldest=None, lost=0, attempts=self.attempts)
 
     async def take(self, limit: int, past: Past) -> tuple[Sequence[Due], float | None]:
         return (), None

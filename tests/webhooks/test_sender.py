@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from app.jobs.deliveries import Due, Past, Tried
+from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried
 from app.jobs.engine import Engine
 from app.jobs.ids import JobIds
 from app.jobs.message import MAX_BODY, message_of
@@ -173,6 +173,19 @@ async def test_gone(sending: Sending, receiver: Receiver) -> None:
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.FAILED, 1)
 
 
+async def test_attempts_are_counted(sending: Sending, receiver: Receiver) -> None:
+    """By what they came to, with their seconds, and with what was given up and why."""
+    receiver.answers.extend([Answer(), Answer(500), Answer(None), Answer(302), Answer(410)])
+    async with sending(schedule=[0.001, 0.001]) as engine:
+        for _ in range(3):
+            await over(engine, await told(engine, receiver.url))
+        attempts = engine.deliveries.attempts
+    assert attempts.outcomes == {"delivered": 1, "refused": 3, "unanswered": 1}
+    assert attempts.given_up == {"attempts": 1, "gone": 1}
+    assert sum(attempts.seconds.counts) == 5
+    assert 0 < attempts.seconds.sum < LONG
+
+
 async def waited(sending: Sending, receiver: Receiver, retry_after: str) -> float:
     """Seconds until the second attempt, after a first one that was answered with this."""
     receiver.answers.append(Answer(503, {"Retry-After": retry_after}))
@@ -257,6 +270,7 @@ class EndlessDeliveries:
         self.given: list[str] = []
         self.times: list[float] = []
         self.news = asyncio.Event()
+        self.attempts = Attempts()
         self.enough = asyncio.Event()
 
     async def take(self, limit: int, past: Past) -> tuple[list[Due], float | None]:
@@ -271,6 +285,9 @@ class EndlessDeliveries:
 
     async def any_left(self) -> bool:
         return True
+
+    async def figures(self) -> DeliveryFigures:
+        return DeliveryFigures(pending=1, oldest=1, lost=0, attempts=self.attempts)
 
     async def record(self, due: Due, tried: Tried) -> None: ...
 

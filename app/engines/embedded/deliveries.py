@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.engines.embedded.delivery_rows import RecordAttempt
 from app.engines.embedded.journal import Journal
-from app.jobs.deliveries import Due, Past, Tried
+from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried
 from app.jobs.models import Millis
 
 
@@ -18,6 +18,8 @@ class JournalDeliveries:
         self._journal = journal
         self._now = now
         self._held: set[UUID] = set()
+        self.attempts = Attempts()
+        """Those of this process."""
         self.news = asyncio.Event()
         """Set when there may be more to take than there was."""
 
@@ -37,6 +39,11 @@ class JournalDeliveries:
         next_at = self._journal.reader.next_due(now)
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
+
+    async def figures(self) -> DeliveryFigures:
+        """How many are pending, and what was lost."""
+        pending, oldest, lost = self._journal.reader.delivery_counts()
+        return DeliveryFigures(pending=pending, oldest=oldest, lost=lost, attempts=self.attempts)
 
     async def any_left(self) -> bool:
         """Whether anything is to be told."""

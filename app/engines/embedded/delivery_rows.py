@@ -19,8 +19,8 @@ from app.jobs.stored import DELIVERY
 from app.jobs.texts import to_json
 
 _TELL: Final = (
-    "INSERT INTO deliveries (high, receiver, attempts, next_at) "
-    "SELECT high, webhook ->> 1, 0, finished_at FROM jobs "
+    "INSERT INTO deliveries (high, receiver, since, attempts, next_at) "
+    "SELECT high, webhook ->> 1, finished_at, 0, finished_at FROM jobs "
     "WHERE high = ? AND status IN (SELECT value FROM json_each(webhook, '$[2]'))"
 )
 _FIRST: Final = (
@@ -39,6 +39,10 @@ _WALK: Final = 500
 """Receivers that are walked past at a time: it takes half a millisecond of the event loop."""
 
 _NEXT: Final = "SELECT min(next_at) FROM deliveries WHERE next_at > ?"
+_COUNTS: Final = (
+    "SELECT deliveries_pending, (SELECT min(since) FROM deliveries WHERE next_at IS NOT NULL), "
+    "deliveries_lost FROM marks"
+)
 _ATTEMPTS: Final = "SELECT attempts FROM deliveries WHERE high = ?"
 OF_JOB: Final = f"SELECT {DELIVERY} FROM deliveries WHERE high = ?"
 
@@ -80,6 +84,13 @@ def next_due(db: apsw.Connection, now: Millis) -> Millis | None:
     rows: Any = db.execute(_NEXT, (now,)).fetchall()
     found: Millis | None = rows[0][0]
     return found
+
+
+def counts(db: apsw.Connection) -> tuple[int, Millis | None, int]:
+    """How many are pending, since when the one is that has waited longest, how many were lost."""
+    rows: Any = db.execute(_COUNTS).fetchall()
+    [(pending, oldest, lost)] = rows
+    return pending, oldest, lost
 
 
 @record(frozen=True, slots=True)

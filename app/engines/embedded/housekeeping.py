@@ -11,6 +11,7 @@ from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.journal import Journal
+from app.jobs.deliveries import LOST
 from app.jobs.errors import StoreUnavailable
 from app.jobs.figures import Kind
 from app.jobs.ledger import Ledgers
@@ -32,11 +33,14 @@ class Housekeeping:
         self._ledger = ledger
         self._config = config
         self._task: asyncio.Task[None] | None = None
+        self._lost = 0
         self.loop_lag = 0.0
         """Seconds that the event loop was last late by."""
 
     def start(self) -> None:
         """Begin; the first round comes after a pause."""
+        with contextlib.suppress(StoreUnavailable):
+            self._lost = self._deliveries_lost()
         self._task = asyncio.create_task(self._run(), name="awaitd-housekeeper")
 
     async def stop(self) -> None:
@@ -64,8 +68,21 @@ class Housekeeping:
         self._dispatcher.fail_unknown()
         with contextlib.suppress(StoreUnavailable):
             await self._journal.forget_scrubbed()
-        while sum((await self._remove_expired()).values()) == REMOVE_AT_ONCE:
-            pass
+        try:
+            while sum((await self._remove_expired()).values()) == REMOVE_AT_ONCE:
+                pass
+        finally:
+            self._tell_of_lost()
+
+    def _tell_of_lost(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            before, self._lost = self._lost, self._deliveries_lost()
+            if self._lost > before:
+                log.warning(LOST, self._lost - before)
+
+    def _deliveries_lost(self) -> int:
+        """How many deliveries have been removed with their jobs, ever."""
+        return self._journal.reader.delivery_counts()[-1]
 
     async def _remove_expired(self) -> Mapping[Kind, int]:
         answers = self._journal.answers

@@ -13,7 +13,7 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.damage import NONSENSE, Damage, is_damage
-from app.engines.embedded.delivery_rows import OF_JOB, due, next_due
+from app.engines.embedded.delivery_rows import OF_JOB, counts, due, next_due
 from app.engines.embedded.kept_secrets import with_secrets
 from app.engines.embedded.listing import keys_of
 from app.engines.embedded.recent import Recent
@@ -116,6 +116,11 @@ class Reader:
     def next_due(self, now: Millis) -> Millis | None:
         """When a delivery will be due that is not yet."""
         return next_due(self._db, now)
+
+    @_telling
+    def delivery_counts(self) -> tuple[int, Millis | None, int]:
+        """How many deliveries are pending, since when the first of them is, how many were lost."""
+        return counts(self._db)
 
     @_telling
     def scrubs(self) -> int:

@@ -8,12 +8,15 @@ from uuid import UUID
 
 from app.engines.postgres.rows import SUMMARY, Row, job_of
 from app.engines.postgres.tables import Tables
-from app.jobs.deliveries import Due, Past, Tried
+from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import Millis
 
 HELD: Final[Millis] = 60_000
 """How long a delivery is its taker's: longer than any attempt takes. Then others try it."""
+
+_RESTS: Final = 100
+"""How many times as long as it took to count them figures serve: a million takes 0.2 s."""
 
 _TAKE: Final = (
     f"SELECT {SUMMARY}, taken.attempts FROM take_deliveries(%s, %s, %s, %s, %s) AS taken "
@@ -36,6 +39,10 @@ class TableDeliveries:
         self._tables = tables
         self._now = now
         self._held: set[UUID] = set()
+        self._counts: Row = ()
+        self._counted_until = float("-inf")
+        self.attempts = Attempts()
+        """Those of this process."""
         self.news = asyncio.Event()
         """Set when there may be more to take than there was."""
 
@@ -48,6 +55,15 @@ class TableDeliveries:
         found = [_due(row) for row in rows]
         self._held.update(due.job.id for due in found)
         return found, None if next_at is None else (next_at - now) / 1000
+
+    async def figures(self) -> DeliveryFigures:
+        """How many are pending and what was lost, counted now and then."""
+        loop = asyncio.get_running_loop()
+        if (began := loop.time()) >= self._counted_until:
+            [self._counts] = await self._tables.rows("SELECT * FROM delivery_figures()")
+            self._counted_until = loop.time() + _RESTS * (loop.time() - began)
+        pending, oldest, lost = self._counts
+        return DeliveryFigures(pending=pending, oldest=oldest, lost=lost, attempts=self.attempts)
 
     async def any_left(self) -> bool:
         """Whether anything is to be told."""

@@ -14,6 +14,7 @@ from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import FINISH, Worker, finish_values
 from app.engines.postgres.writer import Rows
+from app.jobs.deliveries import LOST
 from app.jobs.errors import StoreUnavailable
 from app.jobs.models import ErrorType, JobError
 from app.jobs.registry import TaskRegistry
@@ -64,6 +65,7 @@ _UNDISPATCHED: Final = (
     "dispatch = dispatch(j.id, j.task, j.priority, j.run_at, %s) FROM lost WHERE j.id = lost.id "
     "RETURNING j.id"
 )
+_EXPIRE: Final = "SELECT its_jobs, its_lost FROM expire(%s, %s, %s)"
 _CLUSTER: Final = "SELECT w.id, w.slots, w.tasks FROM workers w ORDER BY w.id"
 
 
@@ -178,8 +180,7 @@ class Housekeeping:
         await self._fail_unknown()
         await self._reconcile()
         await self._unpark()
-        while await self._expire() == REMOVE_AT_ONCE:
-            pass
+        await self._expire()
 
     async def look_around(self) -> None:
         """See what time it is, who works, and how much is stored."""
@@ -244,13 +245,19 @@ class Housekeeping:
         if await self._tables.rows("SELECT 1 FROM jobs WHERE parked LIMIT 1"):
             await self._change("SELECT unpark_more(%s, %s)", values, tells=False)
 
-    async def _expire(self) -> int:
-        now = self._config.now()
+    async def _expire(self) -> None:
         kept = max(self._retention, round(self._config.keep_at_least * 1000))
-        values = (now - kept, now, REMOVE_AT_ONCE)
-        rows = await self._writer.make("SELECT expire(%s, %s, %s)", values)
-        self._reached()
-        return int(rows[0][0]) if rows else 0
+        gone, lost = REMOVE_AT_ONCE, 0
+        try:
+            while gone == REMOVE_AT_ONCE:
+                now = self._config.now()
+                values = (now - kept, now, REMOVE_AT_ONCE)
+                rows = await self._change(_EXPIRE, values, tells=False)
+                gone, untold = rows[0] if rows else (0, 0)
+                lost += untold
+        finally:
+            if lost:
+                log.warning(LOST, lost)
 
     async def _change(self, text: str, values: tuple[object, ...], *, tells: bool = True) -> Rows:
         rows = await self._writer.make(text, values)

@@ -236,7 +236,7 @@ class Tables:
 
     async def marks(self) -> tuple[UUID, int]:
         """The newest id and the last change number of the jobs that have been removed."""
-        [(newest, last_version)] = await self.rows("SELECT * FROM marks")
+        [(newest, last_version)] = await self.rows("SELECT newest_removed, last_version FROM marks")
         return newest, last_version
 
     async def newest_id(self) -> int:

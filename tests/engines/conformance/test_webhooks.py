@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import pytest
+
 from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.engine import Engine
-from app.jobs.models import Job, JobQuery
+from app.jobs.models import Job, JobQuery, Millis
 from app.jobs.webhooks import Delivery, DeliveryStatus, Webhook
 from app.scheduler import Status
 from tests.engines.clock import WallClock
@@ -266,3 +268,62 @@ async def test_goes_with_its_job(open_engine: Callable[..., Engine]) -> None:
         assert await engine.deliveries.take(10, Past()) == ([], None)
         await engine.deliveries.record(due, Tried(next_at=1))
         assert await engine.deliveries.take(10, Past()) == ([], None)
+
+
+async def counted(engine: Engine, pending: int, oldest: Millis | None, lost: int) -> None:
+    """Return when the figures are these: they may be some moments old."""
+    async with asyncio.timeout(LONG):
+        while True:
+            figures = await engine.deliveries.figures()
+            if (figures.pending, figures.oldest, figures.lost) == (pending, oldest, lost):
+                return
+            await asyncio.sleep(0.001)
+
+
+async def test_figures(open_engine: Callable[..., Engine]) -> None:
+    """What is pending is counted, from its job's end until it is over, held or put off or not."""
+    async with open_engine() as engine:
+        await counted(engine, 0, None, 0)
+        hooks = [to(f"{name}.example") for name in "abc"]
+        jobs = [
+            await ended(engine, await accepted(engine, job_of("echo", webhook=h))) for h in hooks
+        ]
+        await ended(engine, await accepted(engine, job_of("echo")))
+        ends = [job.finished_at or 0 for job in jobs]
+        await counted(engine, 3, ends[0], 0)
+        first, second, third = await taken(engine)
+        await counted(engine, 3, ends[0], 0)
+        await engine.deliveries.record(third, Tried(next_at=1 << 50, status=500))
+        await counted(engine, 3, ends[0], 0)
+        await engine.deliveries.record(first, Tried(delivered_at=9, status=200))
+        await counted(engine, 2, ends[1], 0)
+        await engine.deliveries.record(second, Tried(status=410))
+        await counted(engine, 1, ends[2], 0)
+    async with open_engine() as engine:
+        await counted(engine, 1, ends[2], 0)
+
+
+async def test_what_is_lost(
+    open_engine: Callable[..., Engine], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes with its job before it was delivered is counted, and the log says how many."""
+    async with open_engine() as engine:
+        for _ in range(4):
+            job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+        [due] = await taken(engine)
+        await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
+        [due] = await taken(engine)
+        await engine.deliveries.record(due, Tried(next_at=1 << 50, status=500))
+
+    def warned() -> int:
+        lines = [line for line in caplog.messages if "before they were delivered: " in line]
+        return sum(int(line.rpartition(" ")[2]) for line in lines)
+
+    async with open_engine(retention=0.0) as engine, asyncio.timeout(LONG):
+        await removed(engine, job)
+        await counted(engine, 0, None, 3)
+        while warned() < 3:  # noqa: ASYNC110  no event says
+            await asyncio.sleep(0.001)
+    assert warned() == 3
+    async with open_engine() as engine:
+        await counted(engine, 0, None, 3)

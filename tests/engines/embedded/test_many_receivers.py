@@ -17,8 +17,8 @@ from tests.engines.puppets import job_of
 MANY: Final = 5_000
 WAITING: Final = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?) "
-    "INSERT INTO deliveries (high, receiver, attempts, next_at) "
-    "SELECT i, 'a' || i || '.example:443', 1, 1 << 50 FROM n"
+    "INSERT INTO deliveries (high, receiver, since, attempts, next_at) "
+    "SELECT i, 'a' || i || '.example:443', 0, 1, 1 << 50 FROM n"
 )
 """Deliveries that are not due, each of another receiver."""
 

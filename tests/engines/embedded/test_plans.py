@@ -60,6 +60,7 @@ async def test_nothing_slows_down(
         await engine.get(due.job.id)
         await engine.figures()
         await engine.figures("anna")
+        await engine.deliveries.figures()
         await engine.cancel(pending.id)
     async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
         await removed(engine, pending)

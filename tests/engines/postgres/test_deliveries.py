@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 import pytest
 
-from app.engines.postgres import PostgresEngine
+from app.engines.postgres import PostgresEngine, deliveries
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.deliveries import HELD
 from app.jobs.deliveries import Past, Tried
@@ -54,7 +54,7 @@ async def test_a_job_that_ends_between_two_looks(node: Open, url: str, puppets: 
     job = await accepted(engine, job_of("hold", "a", webhook=HOOK))
     await puppets.begun("a")
     with psycopg.connect(conninfo(url), autocommit=True) as db:
-        db.execute("INSERT INTO deliveries (id, receiver) VALUES (%s, 'a')", (job.id,))
+        db.execute("INSERT INTO deliveries (id, receiver, since) VALUES (%s, 'a', 0)", (job.id,))
         shown = await engine.get(job.id)
         db.execute("DELETE FROM deliveries")
     assert shown.deliveries == ()
@@ -104,8 +104,8 @@ async def test_what_a_look_costs(node: Open, url: str) -> None:
     job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
     with psycopg.connect(conninfo(url), autocommit=True) as db:
         db.execute(
-            "INSERT INTO deliveries (id, receiver, next_at, due_at) "
-            "SELECT gen_random_uuid(), 'b.example:443', n, n FROM generate_series(1, 20000) AS n"
+            "INSERT INTO deliveries (id, receiver, since, next_at, due_at) "
+            "SELECT gen_random_uuid(), 'b.example:443', n, n, n FROM generate_series(1, 20000) AS n"
         )
         db.execute("ANALYZE deliveries")
         with db.transaction(force_rollback=True):
@@ -117,3 +117,37 @@ async def test_what_a_look_costs(node: Open, url: str) -> None:
             ).fetchall()
     assert found == [(job.id,)]
     assert read < 50
+
+
+async def test_what_figures_cost(node: Open, url: str) -> None:
+    """What is pending is counted by an index of it alone, however much has been delivered."""
+    await node()
+    with psycopg.connect(conninfo(url), autocommit=True) as db:
+        db.execute(
+            "INSERT INTO deliveries (id, receiver, since, delivered_at, next_at, due_at) "
+            "SELECT gen_random_uuid(), 'b.example:443', n, 1, "
+            "CASE WHEN n > 19990 THEN n END, CASE WHEN n > 19990 THEN n END "
+            "FROM generate_series(1, 20000) AS n"
+        )
+        with db.transaction(force_rollback=True):
+            figures = db.execute("SELECT pending, oldest FROM delivery_figures()").fetchall()
+            [[read]] = db.execute(
+                "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
+                "WHERE relname = 'deliveries'"
+            ).fetchall()
+    assert figures == [(10, 19_991)]
+    assert read < 50
+
+
+async def test_figures_are_counted_seldom(
+    node: Open, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for them often gets those that were counted some moments ago."""
+    monkeypatch.setattr(deliveries, "_RESTS", 1_000_000)
+    engine = await node()
+    await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+    before = await engine.deliveries.figures()
+    [[due], _] = await engine.deliveries.take(10, Past())
+    await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
+    assert await engine.deliveries.figures() == before
+    assert before.pending == 1

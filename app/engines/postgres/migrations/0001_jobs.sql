@@ -90,6 +90,8 @@ CREATE TABLE secrets (
 CREATE TABLE deliveries (
     id uuid PRIMARY KEY,
     receiver text COLLATE "C" NOT NULL,
+    -- Since when it has been pending.
+    since bigint NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     -- Null when no further attempt will be made.
     next_at bigint,
@@ -100,12 +102,14 @@ CREATE TABLE deliveries (
     last_error text
 );
 CREATE INDEX deliveries_of_receiver ON deliveries (receiver, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX deliveries_by_time ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_time ON deliveries (due_at) INCLUDE (since) WHERE due_at IS NOT NULL;
 
--- What outlives the jobs: the newest id and the last change number of those removed.
+-- What outlives the jobs: the newest id and the last change number of those removed, and how many
+-- deliveries were still to be made then.
 CREATE TABLE marks (
     newest_removed uuid NOT NULL,
-    last_version bigint NOT NULL
+    last_version bigint NOT NULL,
+    deliveries_lost bigint NOT NULL DEFAULT 0
 );
 INSERT INTO marks VALUES ('00000000-0000-0000-0000-000000000000', 0);
 
@@ -171,8 +175,10 @@ CREATE TRIGGER stamp_changed BEFORE UPDATE OF status, cancel_requested_at ON job
 -- However a job ends, the change that ends it has that told, if its webhook is for such an end.
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO deliveries (id, receiver, next_at, due_at)
-    VALUES (NEW.id, NEW.webhook::json ->> 1, NEW.finished_at, NEW.finished_at);
+    INSERT INTO deliveries (id, receiver, since, next_at, due_at)
+    VALUES (
+        NEW.id, NEW.webhook::json ->> 1, NEW.finished_at, NEW.finished_at, NEW.finished_at
+    );
     PERFORM pg_notify('awaitd_deliveries', '');
     RETURN NULL;
 END
@@ -204,6 +210,14 @@ CREATE FUNCTION take_deliveries(
     )
     UPDATE deliveries SET due_at = _until FROM found WHERE deliveries.id = found.id
     RETURNING deliveries.*
+$$;
+
+-- How many deliveries are pending, since when the one is that has waited longest, and how many were
+-- lost. Looks at all that are pending: an index holds them and nothing else.
+CREATE FUNCTION delivery_figures() RETURNS TABLE (pending bigint, oldest bigint, lost bigint)
+LANGUAGE sql STABLE SET enable_seqscan = off AS $$
+    SELECT count(*), min(since), (SELECT deliveries_lost FROM marks)
+    FROM deliveries WHERE due_at IS NOT NULL
 $$;
 
 -- Every change number below this is committed, rolled back, or will never be given out.
@@ -564,9 +578,9 @@ $$;
 
 -- Removes finished jobs that ended before `_before`, the earliest ended first, and counts how many
 -- of each owner, task and status. Jobs that ended after `_now` did so before a clock was set back.
--- Gives how many were removed.
-CREATE FUNCTION expire(_before bigint, _now bigint, _limit integer) RETURNS bigint
-LANGUAGE plpgsql AS $$
+-- Gives how many were removed, and how many of them had a delivery that was still to be made.
+CREATE FUNCTION expire(_before bigint, _now bigint, _limit integer)
+RETURNS TABLE (its_jobs bigint, its_lost bigint) LANGUAGE plpgsql AS $$
 DECLARE
     _ids uuid[];
 BEGIN
@@ -575,10 +589,12 @@ BEGIN
         SELECT id FROM jobs WHERE status > 1 AND finished_at < _before AND finished_at <= _now
         ORDER BY finished_at LIMIT _limit FOR UPDATE SKIP LOCKED
     );
-    IF cardinality(_ids) = 0 THEN
-        RETURN 0;
+    its_jobs := cardinality(_ids);
+    IF its_jobs = 0 THEN
+        RETURN;
     END IF;
-    DELETE FROM deliveries WHERE id = ANY (_ids);
+    WITH over AS (DELETE FROM deliveries WHERE id = ANY (_ids) RETURNING due_at)
+    SELECT count(due_at) INTO its_lost FROM over;
     WITH gone AS (
         DELETE FROM jobs WHERE id = ANY (_ids) RETURNING id, version, owner, task, status
     ), counted AS (
@@ -589,9 +605,10 @@ BEGIN
     )
     UPDATE marks SET
         newest_removed = greatest(newest_removed, (SELECT id FROM gone ORDER BY id DESC LIMIT 1)),
-        last_version = greatest(last_version, (SELECT max(version) FROM gone));
+        last_version = greatest(last_version, (SELECT max(version) FROM gone)),
+        deliveries_lost = deliveries_lost + its_lost;
     PERFORM pg_notify('awaitd_removed', '');
-    RETURN cardinality(_ids);
+    RETURN NEXT;
 END
 $$;
 
