@@ -21,6 +21,7 @@ from app import __version__
 from app.api import (
     backup,
     dashboard,
+    deliveries,
     docs,
     health,
     inspection,
@@ -229,7 +230,7 @@ def build_app(
 
 
 def _add_routes(app: FastAPI) -> None:
-    jobs_and_tasks = (jobs, inspection, streams, tasks, stats)
+    jobs_and_tasks = (jobs, deliveries, inspection, streams, tasks, stats)
     for module in (*jobs_and_tasks, metrics, backup, health, problems, docs, dashboard):
         app.include_router(module.router)
 

@@ -14,13 +14,15 @@ _NO_VERSION: Final = -1
 def etag_of(job: Job, *, minimal: bool = False) -> str:
     """The entity tag: it changes with every committed change, and between the two forms.
 
-    The full one shows deliveries, and so changes with every attempt to make one, too.
+    The full one shows deliveries, and so changes with every attempt to make one, and with when the
+    next one is due, too.
     """
     if minimal:
         return f'"{job.version}m"'
     if not job.deliveries:
         return f'"{job.version}"'
-    return f'"{job.version}.{sum(delivery.attempts for delivery in job.deliveries)}"'
+    told = "".join(f".{each.attempts}.{each.next_at or 0}" for each in job.deliveries)
+    return f'"{job.version}{told}"'
 
 
 def tags_known(request: Request) -> set[str] | None:
@@ -42,7 +44,7 @@ def version_required(job: Job, request: Request) -> int | None:
     tags = _tags(request, b"if-match")
     if not tags or "*" in tags:
         return None
-    same = re.compile(rf'"{job.version}(m|\.\d+)?"', re.ASCII)
+    same = re.compile(rf'"{job.version}(m|(\.\d+)+)?"', re.ASCII)
     return job.version if any(map(same.fullmatch, tags)) else _NO_VERSION
 
 

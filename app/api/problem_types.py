@@ -148,6 +148,16 @@ _TABLE: Final = (
         _JOB,
     ),
     ProblemType(
+        "no-delivery",
+        409,
+        "There is nothing to deliver",
+        "The end of the job is not told to anybody: it has no webhook, or none for such an end, or "
+        "has not ended; or this server sends no webhooks.",
+        "`webhook` of the job shows what is told, and to whom.",
+        "the job has no webhook",
+        _JOB,
+    ),
+    ProblemType(
         "precondition-failed",
         412,
         "The job has changed",

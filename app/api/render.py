@@ -52,6 +52,20 @@ def error_members(error: JobError | None) -> dict[str, Any] | None:
     return {"type": error.type, "exception": error.exception, "message": error.message}
 
 
+def delivery_members(job: Job, delivery: Delivery) -> dict[str, Any]:
+    """How the telling of a job's end is going."""
+    return {
+        "id": delivery_id(job.id, delivery.event),
+        "event": delivery.event,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "next_attempt_at": rfc3339(delivery.next_at),
+        "delivered_at": rfc3339(delivery.delivered_at),
+    }
+
+
 def _state(job: Job) -> str:
     error = "null" if job.error is None else _error(job.error)
     progress = "null" if job.progress is None else _progress(job.progress)
@@ -82,22 +96,9 @@ def _webhook(job: Job, webhook: Webhook) -> str:
     members = {
         "url": webhook.url,
         "events": webhook.events,
-        "deliveries": [_delivery(job, delivery) for delivery in job.deliveries],
+        "deliveries": [delivery_members(job, delivery) for delivery in job.deliveries],
     }
     return to_json(members).decode()
-
-
-def _delivery(job: Job, delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery_id(job.id, delivery.event),
-        "event": delivery.event,
-        "status": delivery.status,
-        "attempts": delivery.attempts,
-        "last_status": delivery.last_status,
-        "last_error": delivery.last_error,
-        "next_attempt_at": rfc3339(delivery.next_at),
-        "delivered_at": rfc3339(delivery.delivered_at),
-    }
 
 
 @lru_cache(maxsize=4096)

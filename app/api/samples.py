@@ -63,21 +63,21 @@ _RUNNING: Final[dict[str, Any]] = {
     },
 }
 
+_DELIVERY: Final = {
+    "id": f"job_{_ID.replace('-', '')}_completed",
+    "event": "completed",
+    "status": "pending",
+    "attempts": 1,
+    "last_status": 503,
+    "last_error": None,
+    "next_attempt_at": "2026-11-22T10:00:07.611Z",
+    "delivered_at": None,
+}
+
 _WEBHOOK: Final = {
     "url": "https://example.org/hooks/8f3e2a41",
     "events": ["completed", "failed"],
-    "deliveries": [
-        {
-            "id": f"job_{_ID.replace('-', '')}_completed",
-            "event": "completed",
-            "status": "pending",
-            "attempts": 1,
-            "last_status": 503,
-            "last_error": None,
-            "next_attempt_at": "2026-11-22T10:00:07.611Z",
-            "delivered_at": None,
-        }
-    ],
+    "deliveries": [_DELIVERY],
 }
 
 _COMPLETED: Final = _ended("completed", result=2.0, webhook=_WEBHOOK)
@@ -164,6 +164,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
         "next": "AZnSoHscdwAPLipBwH3lEg",
     },
     "result": {"greeting": "hello", "to": ["you", "me"]},
+    "delivery": _DELIVERY,
     "tasks": {"items": [_TASK]},
     "task": _TASK,
     "logs": {

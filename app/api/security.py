@@ -1,7 +1,7 @@
 """Who calls, and what they may do."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -80,9 +80,13 @@ def caller_of(request: Request, scope: str | None = None) -> Caller:
     return caller
 
 
-async def job_in_path(request: Request, job_id: str, scope: str = READ) -> Job:
+def job_in_path(request: Request, job_id: str, scope: str = READ) -> Awaitable[Job]:
     """The job, if the caller may do this with it; another owner's is as one that is not there."""
-    caller = caller_of(request, scope)
+    return await job_seen_by(caller_of(request, scope), job_id, request)
+
+
+async def job_seen_by(caller: Caller, job_id: str, request: Request) -> Job:
+    """The job; another owner's is as one that is not there."""
     job = await state_of(request).engine.get(job_id_in_path(job_id), owner=caller.sees)
     if job.owner is not None:
         require_seen(caller, (job,), request)

@@ -112,6 +112,19 @@ def cancel(job_id: JobId, url: Url = None) -> None:
 
 
 @cli.command(rich_help_panel=JOBS)
+def redeliver(job_id: JobId, url: Url = None) -> None:
+    """Have the end of a job told to its webhook once more; exit 1 if there is nothing to tell."""
+    with connected(url) as client:
+        from app.client import NoDelivery
+
+        try:
+            delivery = job_in(client, job_id).redeliver()
+        except NoDelivery as error:
+            fail(str(error), EXIT_FAILED)
+        say(f"it is told again, with the webhook-id {delivery.id}")
+
+
+@cli.command(rich_help_panel=JOBS)
 def tasks(output: OutputOption = Output.TABLE, url: Url = None) -> None:
     """List what can be run."""
     with connected(url) as client:

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.client import steps
 from app.client.drivers import AsyncDriver
 from app.client.options import Filters, Options
-from app.client.records import Job, JobEvent, LogLine, Progress, Task
+from app.client.records import Delivery, Job, JobEvent, LogLine, Progress, Task
 from app.client.streams import AllJobs, OneJob
 from app.client.transport import Service
 from app.scheduler import Status
@@ -125,6 +125,13 @@ class AsyncJobHandle:
         raised where it awaits, once; it is cancelled when it has really ended.
         """
         return await self._driver.run(steps.cancel(self.id))
+
+    async def redeliver(self) -> Delivery:
+        """Have the job's end told to its webhook once more, as the same event, and at once.
+
+        Raises `NoDelivery` when there is nothing to tell.
+        """
+        return await self._driver.run(steps.redeliver(self.id))
 
     async def progress(self) -> Progress | None:
         """How far the running coroutine says it is; None if it says nothing."""

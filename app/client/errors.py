@@ -157,6 +157,10 @@ class JobExpired(ProblemError):
     """Raised when the job was removed, its retention period being over."""
 
 
+class NoDelivery(ProblemError):
+    """Raised when the end of the job is not told to anybody."""
+
+
 class JobFailed(ProblemError):
     """Raised in the place of a failed job's result: there is none, and never will be."""
 
@@ -234,6 +238,7 @@ CLASSES: Final[Mapping[str, type[ProblemError]]] = MappingProxyType(
         "job-failed": JobFailed,
         "job-cancelled": JobCancelled,
         "job-not-finished": JobNotFinished,
+        "no-delivery": NoDelivery,
         "precondition-failed": JobChanged,
         "rate-limited": RateLimited,
         "queue-full": QueueFull,

@@ -220,6 +220,13 @@ def event_of(kind: str, members: Mapping[str, Any]) -> JobEvent:
     return JobEvent(kind=kind, job_id=job_id)
 
 
+def delivery_of(members: Mapping[str, Any]) -> Delivery:
+    """A delivery."""
+    names = Delivery.__dataclass_fields__.keys()
+    times = {name: _optional_time(members[name]) for name in ("next_attempt_at", "delivered_at")}
+    return Delivery(**{name: members[name] for name in names} | times)
+
+
 def _attempt_of(members: Mapping[str, Any]) -> Attempt:
     return Attempt(
         members["number"],
@@ -233,14 +240,8 @@ def _attempt_of(members: Mapping[str, Any]) -> Attempt:
 def _webhook_of(members: Mapping[str, Any] | None) -> Webhook | None:
     if members is None:
         return None
-    deliveries = tuple(_delivery_of(delivery) for delivery in members["deliveries"])
+    deliveries = tuple(delivery_of(delivery) for delivery in members["deliveries"])
     return Webhook(members["url"], tuple(members["events"]), deliveries)
-
-
-def _delivery_of(members: Mapping[str, Any]) -> Delivery:
-    names = Delivery.__dataclass_fields__.keys()
-    times = {name: _optional_time(members[name]) for name in ("next_attempt_at", "delivered_at")}
-    return Delivery(**{name: members[name] for name in names} | times)
 
 
 def _optional_error(members: Mapping[str, Any] | None) -> JobError | None:

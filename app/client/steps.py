@@ -15,11 +15,13 @@ from app.client.errors import (
 )
 from app.client.options import Filters, Options, submission
 from app.client.records import (
+    Delivery,
     Job,
     LogLine,
     Page,
     Progress,
     Task,
+    delivery_of,
     job_of,
     line_of,
     task_of,
@@ -111,6 +113,12 @@ def cancel(job_id: UUID) -> Steps[bool]:
             unheard = problem.repeated
         else:
             return True
+
+
+def redeliver(job_id: UUID) -> Steps[Delivery]:
+    """Have the job's end told once more."""
+    answer = yield from ask(Request("POST", f"{job_path(job_id)}/deliveries"))
+    return answer.read(delivery_of)
 
 
 def page(filters: Filters, limit: int, cursor: str | None) -> Steps[Page]:

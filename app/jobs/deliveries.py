@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
+from uuid import UUID
 
 from app.jobs.models import Job, Millis
 from app.jobs.observer import OF_ANSWERS, Buckets
@@ -110,3 +111,10 @@ class Deliveries(Protocol):
 
     async def record(self, due: Due, tried: Tried) -> None:
         """Write what an attempt came to; returns when it is durable. Raises `StoreUnavailable`."""
+
+    async def redeliver(self, job_id: UUID) -> bool:
+        """Have the end of a job told once more and at once; durable when it returns.
+
+        Whether it was delivered, has failed or is pending: then an attempt that is being made is
+        the one. Gives False when there is nothing to tell. Raises `StoreUnavailable`.
+        """

@@ -75,8 +75,9 @@ def test_the_tag_tells_of_attempts(client: httpx.Client, receiver: Receiver) -> 
     path = submit(client, {"url": receiver.url}).json()["links"]["self"]
     answer = settled(client, {"links": {"self": path}})
     tag = answer.headers["ETag"]
-    version, _, attempts = tag.strip('"').partition(".")
+    version, attempts, due = tag.strip('"').split(".")
     assert attempts == "1"
+    assert int(due) > 0
     again = client.get(path, headers={"If-None-Match": tag})
     assert (again.status_code, again.headers["ETag"]) == (304, tag)
     assert client.get(path, headers={"If-None-Match": f'"{version}.0"'}).status_code == 200
@@ -159,3 +160,57 @@ def test_a_copy_has_no_webhook(client: httpx.Client, receiver: Receiver) -> None
     """A copy takes task and params of its original, not its webhook."""
     job = submit(client, {"url": receiver.url}).json()
     assert client.post("/jobs", json={"copy_of": job["id"]}).json()["webhook"] is None
+
+
+def again(client: httpx.Client, job: Any) -> httpx.Response:
+    """Ask for the end of a job to be told once more."""
+    return client.post(f"{job['links']['self']}/deliveries")
+
+
+@pytest.mark.parametrize("status", [204, 410])
+def test_once_more(client: httpx.Client, receiver: Receiver, status: int) -> None:
+    """What was delivered, or has failed, is told again at once, as the same event."""
+    receiver.answers.append(Answer(status))
+    job = submit(client, {"url": receiver.url}).json()
+    before = settled(client, job)
+    first = receiver.message()
+    answer = again(client, job)
+    assert answer.status_code == 202
+    assert (answer.json()["id"], answer.json()["status"]) == (first.id, "pending")
+    second = receiver.message()
+    assert second.id == first.id
+    assert second.verified() == first.verified()
+    after = settled(client, job, 2)
+    [delivery] = after.json()["webhook"]["deliveries"]
+    assert (delivery["status"], delivery["attempts"]) == ("delivered", 2)
+    assert after.headers["ETag"] != before.headers["ETag"]
+    assert after.json()["finished_at"] == job["finished_at"]
+
+
+def test_no_longer_put_off(client: httpx.Client, receiver: Receiver) -> None:
+    """What is to be tried later is tried at once."""
+    receiver.answers.append(Answer(503, {"Retry-After": "3600"}))
+    job = submit(client, {"url": receiver.url}).json()
+    settled(client, job)
+    assert again(client, job).json()["attempts"] == 1
+    [delivery] = settled(client, job, 2).json()["webhook"]["deliveries"]
+    assert (delivery["status"], delivery["last_status"]) == ("delivered", 204)
+
+
+def test_nothing_to_tell(client: httpx.Client, hasty: Server, receiver: Receiver) -> None:
+    """A job whose end nobody is told says why; one that is not there is not found."""
+    plain = submit(client, None).json()
+    other = submit(client, {"url": receiver.url, "events": ["failed"]}).json()
+    body = {"task": "echo", "delay": 3600, "webhook": {"url": receiver.url}}
+    later = client.post("/jobs", json=body | {"params": {"value": 1}}).json()
+    reasons = {"no webhook": plain, "jobs that are completed": other, "has not ended": later}
+    for reason, job in reasons.items():
+        problem = again(client, job)
+        assert (problem.status_code, problem.json()["type"]) == (409, "/problems/no-delivery")
+        assert reason in problem.json()["detail"]
+        assert problem.json()["job"] == job["links"]["self"]
+    client.delete(later["links"]["self"])
+    nobody = {"links": {"self": "/jobs/0198c0de-0000-7000-8000-000000000000"}}
+    assert again(client, nobody).status_code in (404, 410)
+    mute = submit(hasty.client, None).json()
+    assert "AWAITD_WEBHOOK_SECRET" in again(hasty.client, mute).json()["detail"]

@@ -26,6 +26,7 @@ ASKING = {
     "logs -f": ("logs", "-f", ABSENT),
     "result": ("result", ABSENT),
     "cancel": ("cancel", ABSENT),
+    "redeliver": ("redeliver", ABSENT),
     "tasks": ("tasks",),
     "demo": ("demo",),
     "health": ("health",),

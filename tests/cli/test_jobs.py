@@ -105,6 +105,21 @@ def test_cancel(awaitd: Awaitd, jobs: Server, gate: Path) -> None:
     assert jobs.job(stubborn)["cancel_requested_at"] is not None
 
 
+def test_redeliver(awaitd: Awaitd, jobs: Server) -> None:
+    """It names the event that is told again, or says why nothing is."""
+    webhook = {"url": "https://receiver.invalid/"}
+    body = {"task": "echo", "params": {"value": 1}, "webhook": webhook}
+    job = jobs.client.post("/jobs", json=body, headers={"Prefer": "wait=20"}).json()
+    ran = awaitd("redeliver", job["id"])
+    said = (
+        f"awaitd: it is told again, with the webhook-id job_{job['id'].replace('-', '')}_completed"
+    )
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "", f"{said}\n")
+    ran = awaitd("redeliver", ended(jobs, "echo", value=1))
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == "awaitd: the job has no webhook\n"
+
+
 def test_logs(awaitd: Awaitd, jobs: Server) -> None:
     """Each line has its time, attempt and message; JSON as the server has it."""
     job_id = ended(jobs, "write_lines", count=2)

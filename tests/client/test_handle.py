@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.client import JobFailed, Options, Progress, Status, TaskNotFinished, Webhook
+from app.client import JobFailed, NoDelivery, Options, Progress, Status, TaskNotFinished, Webhook
 from tests.support.gates import open_gate
 from tests.support.receiver import Receiver
 
@@ -210,3 +210,19 @@ def test_racing_cancels(client: Any, in_threads: Callable[..., list[Any]]) -> No
     """Of several who cancel at once, one is told that it newly asked."""
     job = client.submit("never_end")
     assert sorted(in_threads(8, job.cancel)) == [False] * 7 + [True]
+
+
+def test_an_end_is_told_again(client: Any) -> None:
+    """The receiver gets the same event once more; a job without a webhook says so."""
+    with Receiver() as receiver:
+        job = client.submit("echo", Options(webhook=Webhook(receiver.url)), value=1)
+        first = receiver.message()
+        while not (webhook := job.details().webhook).deliveries[0].attempts:
+            pass
+        delivery = job.redeliver()
+        assert delivery.id == webhook.deliveries[0].id == first.id
+        assert receiver.message().id == first.id
+    job = client.submit("echo", value=1)
+    job.wait()
+    with pytest.raises(NoDelivery, match="no webhook"):
+        job.redeliver()

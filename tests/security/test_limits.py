@@ -44,7 +44,9 @@ def test_rate(start: Callable[..., Callers]) -> None:
     assert early.json()["limit"] == 0.01
     assert 90 < int(early.headers["retry-after"]) <= 100
     assert callers("bob").post("/jobs", json=body).status_code == 202
-    assert callers("anna").get("/jobs").status_code == 200
+    [job] = callers("anna").get("/jobs").json()["items"]
+    again = callers("anna").post(f"{job['links']['self']}/deliveries")
+    assert (again.status_code, again.json()["type"]) == (429, "/problems/rate-limited")
 
 
 def test_a_replay_is_no_submission(start: Callable[..., Callers]) -> None:

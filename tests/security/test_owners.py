@@ -46,6 +46,14 @@ def test_another_owners_job_is_not_cancelled(callers: Callers, mine: Any) -> Non
     assert (mine["done"], mine["cancel_requested_at"]) == (False, None)
 
 
+def test_the_end_of_another_owners_job_is_not_told(callers: Callers, mine: Any) -> None:
+    """To have a foreign job delivered is to ask for an unknown one; an administrator may."""
+    path = f"/jobs/{mine['id']}/deliveries"
+    assert callers("bob").post(path).status_code == 404
+    assert callers("anna").post(path).status_code == 409
+    assert callers("ops", "admin").post(path).status_code == 409
+
+
 def test_another_owners_job_is_not_copied(callers: Callers, mine: Any) -> None:
     """A copy of a foreign job is one of an unknown job; an administrator may."""
     body = {"copy_of": mine["id"]}

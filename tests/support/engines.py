@@ -33,6 +33,9 @@ class NothingToDeliver:
 
     async def record(self, due: Due, tried: Tried) -> None: ...
 
+    async def redeliver(self, job_id: UUID) -> bool:
+        return False
+
 
 class RefusingEngine:
     """Raises `error` whatever it is asked."""

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import pytest
 
@@ -290,6 +291,9 @@ class EndlessDeliveries:
         return DeliveryFigures(pending=1, oldest=1, lost=0, attempts=self.attempts)
 
     async def record(self, due: Due, tried: Tried) -> None: ...
+
+    async def redeliver(self, job_id: UUID) -> bool:
+        return False
 
 
 async def test_turns(receiver: Receiver) -> None:

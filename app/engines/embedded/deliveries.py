@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from app.engines.embedded.delivery_rows import RecordAttempt
+from app.engines.embedded.answers import refuse, resolve
+from app.engines.embedded.commit import Write
+from app.engines.embedded.delivery_rows import RecordAttempt, Redeliver
 from app.engines.embedded.journal import Journal
 from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried
 from app.jobs.models import Millis
@@ -53,8 +55,19 @@ class JournalDeliveries:
         """Write what an attempt came to, however long the store takes: it has been made."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         change = RecordAttempt(due.job.id, due.attempts, tried)
-        self._journal.record_attempt(change, partial(self._recorded, due.job.id, done))
+        then = partial(self._recorded, due.job.id, done)
+        self._journal.deliver(Write(change, then, can_wait=True))
         await done
+
+    async def redeliver(self, job_id: UUID) -> bool:
+        """Have the end of a job told once more; gives False when there is nothing to tell."""
+        answers = self._journal.answers
+        done: asyncio.Future[bool] = answers.new()
+        change = Redeliver(job_id, self._now())
+        self._journal.deliver(Write(change, partial(resolve, done), partial(refuse, done)))
+        was_there = await answers.wait(done)
+        self.news.set()
+        return was_there
 
     def _recorded(self, job_id: UUID, done: asyncio.Future[None], _: bool | None) -> None:
         self._held.discard(job_id)

@@ -118,3 +118,25 @@ class RecordAttempt:
         """Gives True if it was written."""
         row = db.execute(_ATTEMPTS, halves(self.job_id)[:1]).fetchone()
         return True if row is not None and row[0] > self.attempts else None
+
+
+@record(frozen=True, slots=True)
+class Redeliver:
+    """What was told, or is to be, is to be told at once."""
+
+    job_id: UUID
+    at: Millis
+
+    def run(self, db: apsw.Connection) -> bool:
+        """Gives whether there was anything to tell."""
+        db.execute(
+            "UPDATE deliveries SET since = iif(next_at IS NULL, ?1, since), next_at = ?1, "
+            "delivered_at = NULL WHERE high = ?2",
+            (self.at, halves(self.job_id)[0]),
+        )
+        return bool(db.changes())
+
+    def happened(self, db: apsw.Connection) -> bool | None:
+        """Gives True if it was written."""
+        sql = "SELECT 1 FROM deliveries WHERE high = ? AND next_at = ?"
+        return True if db.execute(sql, (halves(self.job_id)[0], self.at)).fetchone() else None

@@ -27,7 +27,6 @@ from app.engines.embedded.changes import (
 )
 from app.engines.embedded.commit import Write
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
-from app.engines.embedded.delivery_rows import RecordAttempt
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.kept_secrets import empty_log
 from app.engines.embedded.lock import FolderLock
@@ -188,9 +187,9 @@ class Journal:
         change = RequestCancel(job_id, self.next_version(), at, if_version)
         self._put(Write(change, then, refused))
 
-    def record_attempt(self, change: RecordAttempt, then: Callable[[bool | None], None]) -> None:
-        """Queue what an attempt to deliver came to."""
-        self._put(Write(change, then, can_wait=True))
+    def deliver(self, write: Write[Any]) -> None:
+        """Queue a change of a delivery."""
+        self._put(write)
 
     def remove_expired(
         self,

@@ -27,6 +27,15 @@ _RECORD: Final = (
     "UPDATE deliveries SET attempts = attempts + 1, due_at = %s, next_at = %s, delivered_at = %s, "
     "last_status = %s, last_error = %s WHERE id = %s AND attempts = %s RETURNING id"
 )
+_REDELIVER: Final = (
+    "WITH found AS (UPDATE deliveries SET delivered_at = NULL, next_at = %s, "
+    "since = CASE WHEN due_at IS NULL THEN %s ELSE since END, "
+    "due_at = CASE WHEN due_at IS DISTINCT FROM next_at THEN due_at ELSE %s END "
+    "WHERE id = %s RETURNING id) "
+    "SELECT pg_notify('awaitd_deliveries', '') FROM found"
+)
+"""Whoever holds it goes on to."""
+
 _LET_GO: Final = (
     "UPDATE deliveries SET due_at = next_at WHERE id = ANY(%s) AND due_at IS NOT NULL RETURNING id"
 )
@@ -76,6 +85,11 @@ class TableDeliveries:
         values = (*times, tried.status, tried.error, due.job.id, due.attempts)
         await self._tables.rows(_RECORD, values)
         self._held.discard(due.job.id)
+
+    async def redeliver(self, job_id: UUID) -> bool:
+        """Have the end of a job told once more; gives False when there is nothing to tell."""
+        now = self._now()
+        return bool(await self._tables.rows(_REDELIVER, (now, now, now, job_id)))
 
     async def let_go(self) -> None:
         """Leave what was taken and not recorded to other nodes, at once."""

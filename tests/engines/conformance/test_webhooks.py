@@ -327,3 +327,50 @@ async def test_what_is_lost(
     assert warned() == 3
     async with open_engine() as engine:
         await counted(engine, 0, None, 3)
+
+
+async def test_redelivered(open_engine: Callable[..., Engine]) -> None:
+    """What was told, or put off, is due once more; its age begins when it is pending again."""
+    async with open_engine() as engine:
+        job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+        [due] = await taken(engine)
+        await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
+        engine.deliveries.news.clear()
+        assert await engine.deliveries.redeliver(job.id)
+        async with asyncio.timeout(LONG):
+            await engine.deliveries.news.wait()
+        seen = await the_delivery(engine, job)
+        assert (seen.status, seen.attempts, seen.delivered_at) == (DeliveryStatus.PENDING, 1, None)
+        assert seen.next_at is not None
+        await counted(engine, 1, seen.next_at, 0)
+        [due] = await taken(engine)
+        assert due.attempts == 1
+        await engine.deliveries.record(due, Tried(next_at=1 << 50, status=500))
+        assert await engine.deliveries.redeliver(job.id)
+        await counted(engine, 1, seen.next_at, 0)
+        assert [due.attempts for due in await taken(engine)] == [2]
+    async with open_engine() as engine:
+        assert [due.attempts for due in await taken(engine)] == [2]
+
+
+async def test_redelivered_while_it_is_held(engine: Engine) -> None:
+    """An attempt that is being made is the one: nobody begins another beside it."""
+    job = await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+    [due] = await taken(engine)
+    assert await engine.deliveries.redeliver(job.id)
+    assert await taken(engine) == []
+    await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
+    assert (await the_delivery(engine, job)).status is DeliveryStatus.DELIVERED
+    assert await taken(engine) == []
+
+
+async def test_nothing_to_redeliver(engine: Engine) -> None:
+    """A job that has not ended, or whose end is told to nobody, is not told again."""
+    other = to("a.example", Status.FAILED)
+    jobs = [
+        await accepted(engine, job_of("echo", delay=3600, webhook=HOOK)),
+        await ended(engine, await accepted(engine, job_of("echo", webhook=other))),
+        await ended(engine, await accepted(engine, job_of("echo"))),
+    ]
+    assert [await engine.deliveries.redeliver(job.id) for job in jobs] == [False] * 3
+    assert await engine.deliveries.take(10, Past()) == ([], None)
