@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.api import describe, schemas
+from app.api import describe, schemas, webhooks
 from app.api.examples import example_of
 from app.api.submission import Submission
 from app.jobs.registry import Task, TaskRegistry
@@ -29,6 +29,7 @@ a problem (RFC 9457) whose `type` is the path of a page that says what to do.
 
 TAGS: Final = [
     {"name": "jobs", "description": "Submit, look at, wait for, list and cancel jobs."},
+    {"name": "webhooks", "description": "What is POSTed to the webhook of a job that has ended."},
     {"name": "events", "description": "Watch jobs as their lives go on."},
     {"name": "tasks", "description": "What can be run, with what, and what it returns."},
     {"name": "store", "description": "What holds the jobs."},
@@ -47,6 +48,7 @@ def openapi_of(app: FastAPI, registry: TaskRegistry) -> dict[str, Any]:
         license_info={"name": "MIT", "identifier": "MIT"},
         tags=TAGS,
         routes=app.routes,
+        webhooks=webhooks.router.routes,
     )
     components = document["components"]["schemas"]
     _drop_framework_errors(document)
@@ -189,7 +191,7 @@ def _plain_member(name: str, member: dict[str, Any]) -> dict[str, Any]:
 
 def _drop_framework_errors(document: dict[str, Any]) -> None:
     """Every error is a problem here: the framework's own 422 never leaves this service."""
-    for path in document["paths"].values():
+    for path in (*document["paths"].values(), *document["webhooks"].values()):
         for operation in path.values():
             content = operation["responses"].get("422", {}).get("content", {})
             if "application/json" in content:

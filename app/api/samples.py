@@ -140,6 +140,23 @@ _READY: Final[dict[str, Any]] = {
     "unknown_tasks": {},
 }
 
+
+def _message(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a job's end."""
+    data = {name: job[name] for name in ("id", "task", "status", "attempt", "labels")}
+    data["error"] = None if job["error"] is None else {"type": job["error"]["type"]}
+    data["links"] = {name: job["links"][name] for name in ("self", "result")}
+    return {"type": f"job.{job['status']}", "timestamp": job["finished_at"], "data": data}
+
+
+_FAILED: Final = _ended(
+    "failed",
+    task="fail",
+    params={"message": "out of paper"},
+    error={"type": "exception", "exception": "RuntimeError", "message": "out of paper"},
+)
+_CANCELLED: Final = _ended("cancelled", cancel_requested_at="2026-11-22T10:00:01.250Z")
+
 SAMPLES: Final[Mapping[str, Any]] = {
     "pending": _RUNNING
     | {
@@ -152,13 +169,9 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "running": _RUNNING,
     "stopping": _RUNNING | {"cancel_requested_at": "2026-11-22T10:00:01.250Z"},
     "completed": _COMPLETED,
-    "failed": _ended(
-        "failed",
-        task="fail",
-        params={"message": "out of paper"},
-        error={"type": "exception", "exception": "RuntimeError", "message": "out of paper"},
-    ),
-    "cancelled": _ended("cancelled", cancel_requested_at="2026-11-22T10:00:01.250Z"),
+    "failed": _FAILED,
+    "cancelled": _CANCELLED,
+    **{f"job.{job['status']}": _message(job) for job in (_COMPLETED, _FAILED, _CANCELLED)},
     "page": {
         "items": [_SUMMARY],
         "next": "AZnSoHscdwAPLipBwH3lEg",

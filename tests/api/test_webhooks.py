@@ -6,6 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.jobs.webhooks import EVENTS
+from tests.support.contract import Contract
 from tests.support.receiver import Answer, Receiver
 from tests.support.server import Server
 
@@ -160,6 +162,38 @@ def test_a_copy_has_no_webhook(client: httpx.Client, receiver: Receiver) -> None
     """A copy takes task and params of its original, not its webhook."""
     job = submit(client, {"url": receiver.url}).json()
     assert client.post("/jobs", json={"copy_of": job["id"]}).json()["webhook"] is None
+
+
+@pytest.mark.parametrize("task", ["echo", "fail", "sleep"])
+def test_the_document_describes_the_message(
+    client: httpx.Client, receiver: Receiver, task: str
+) -> None:
+    """Whatever is told is as the document has it: its headers, and its body by the event's name."""
+    params = {"echo": {"value": 1}, "fail": {"message": "x"}, "sleep": {"seconds": 3600}}[task]
+    body = {"task": task, "params": params, "webhook": {"url": receiver.url}, "labels": {"a": "b"}}
+    job = client.post("/jobs", json=body).json()
+    if task == "sleep":
+        client.delete(job["links"]["self"])
+    message = receiver.message()
+    document = client.get("/openapi.json").json()
+    told = document["webhooks"][message.verified()["type"]]["post"]
+    named = {header["name"] for header in told["parameters"] if header["in"] == "header"}
+    assert named == {name for name in message.headers if name.startswith("webhook-")}
+    contract = Contract(document)
+    content = told["requestBody"]["content"][message.headers["content-type"]]
+    [example] = content["examples"].values()
+    for value in (message.verified(), contract.example(example)):
+        contract.require_valid(value, content["schema"])
+        assert value.keys() == document["components"]["schemas"]["JobEnded"]["properties"].keys()
+        ended = document["components"]["schemas"]["EndedJob"]["properties"]
+        assert value["data"].keys() == ended.keys()
+
+
+def test_every_event_is_described(client: httpx.Client) -> None:
+    """The document has each event that can be told, and asks its receivers for no key of ours."""
+    webhooks = client.get("/openapi.json").json()["webhooks"]
+    assert set(webhooks) == {f"job.{event}" for event in EVENTS}
+    assert all(described["post"]["security"] == [] for described in webhooks.values())
 
 
 def again(client: httpx.Client, job: Any) -> httpx.Response:

@@ -66,6 +66,16 @@ def test_every_example_is_accepted(server: Server, visit: Callable[[str], Visit]
         expect(answer.locator(".response-col_status")).to_have_text("202")
 
 
+def test_webhooks_are_shown(server: Server, visit: Callable[[str], Visit]) -> None:
+    """What webhooks tell is described, with an example of each event."""
+    page = visit(server.url).page
+    page.goto(f"{server.url}/docs")
+    told = page.locator(".webhooks .opblock")
+    expect(told).to_have_count(3)
+    told.filter(has_text="job.failed").locator(".opblock-summary").click()
+    expect(told.locator(".highlight-code")).to_contain_text('"type": "job.failed"')
+
+
 def test_colours_follow_the_system(server: Server, visit: Callable[[str], Visit]) -> None:
     """The page is dark when the system is, and turns light with it."""
     page = visit(server.url).page
