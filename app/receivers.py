@@ -24,11 +24,15 @@ def receiver_of(url: str, policy: OutboundPolicy) -> str:
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ValueError("is no URL") from error
+        raise ValueError(f"is no URL: {error}") from error
     host = parts.raw_host.decode("ascii")
     port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
-    if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or not 0 < port < 1 << 16:
-        raise ValueError("is no URL of http or https with a host")
+    if parts.scheme not in _PORTS:
+        raise ValueError("is no URL of http or https")
+    if not _HOST.fullmatch(host):
+        raise ValueError("has no host" if not host else "has a host that is none")
+    if not 0 < port < 1 << 16:
+        raise ValueError("has a port that is none")
     if parts.userinfo:
         raise ValueError("has a user or a password, which are not sent: use a path nobody guesses")
     address = None

@@ -29,14 +29,9 @@ from app.jobs.message import message_of
 from app.jobs.models import Millis
 from app.jobs.record import record
 from app.jobs.webhooks import delivery_id
-from app.outbound import (
-    OutboundPolicy,
-    OutboundRefused,
-    Resolver,
-    outbound_client,
-    outbound_policy,
-)
+from app.outbound import OutboundPolicy, Resolver, outbound_client, outbound_policy
 from app.signing import Signer
+from app.unanswered import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +65,6 @@ _AGAIN: Final = 1.0
 _RESTS: Final = 4
 """How many times as long a rest after each look is as that took."""
 
-_REASONS: Final = (
-    (OutboundRefused, "its address is not public"),
-    ((httpx.TimeoutException, TimeoutError), "no answer in time"),
-    (httpx.ConnectError, "no connection"),
-    ((httpx.TransportError, OSError), "the connection broke"),  # TLS may break as an OSError
-)
 _EXPECTED: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 
 
@@ -224,7 +213,7 @@ class Sender:
         except Exception as error:  # whatever it is, it counts: else it would be held for ever
             if not isinstance(error, _EXPECTED):
                 log.exception("telling %s of job %s failed", due.webhook.receiver, due.job.id)
-            return answer or _Answer(error=_reason_of(error))
+            return answer or _Answer(error=reason_of(error))
         return answer
 
     def _judged(self, due: Due, answer: _Answer) -> Tried:
@@ -233,7 +222,7 @@ class Sender:
         if answer.status is not None and 200 <= answer.status < 300:
             return Tried(delivered_at=now, status=answer.status)
         if answer.status == httpx.codes.GONE or number >= len(self._schedule):
-            text = "job %s was not told to %s: given up after %d attempts (%s)"
+            text = "job %s was not told to %s: given up after attempt %d (%s)"
             what = answer.error or f"HTTP {answer.status}"
             log.warning(text, due.job.id, due.webhook.receiver, number + 1, what)
             return Tried(status=answer.status, error=answer.error)
@@ -263,12 +252,6 @@ async def _skim(response: httpx.Response) -> None:
     async for _ in response.aiter_raw():
         if response.num_bytes_downloaded > _SKIMMED:
             return
-
-
-def _reason_of(error: Exception) -> str:
-    """Why there was no answer, in words of ours: what is in an exception may be anybody's."""
-    reasons = (reason for kind, reason in _REASONS if isinstance(error, kind))
-    return next(reasons, "the request cannot be sent")
 
 
 def _seconds_of(retry_after: str, now: Millis) -> float:

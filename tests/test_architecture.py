@@ -26,6 +26,7 @@ FLOORS: Final = {
     "app/outbound.py": 1,
     "app/receivers.py": 1,
     "app/signing.py": 1,
+    "app/unanswered.py": 1,
     "app/api/": 2,
     "app/engines/": 2,
     "app/fingerprint_key.py": 2,
@@ -62,6 +63,7 @@ LIBRARIES: Final = {
     "app/outbound.py": "httpcore httpx",
     "app/receivers.py": "httpx",
     "app/signing.py": "standardwebhooks",
+    "app/unanswered.py": "httpx",
 }
 """What the two lowest floors may import beside the standard library."""
 
@@ -69,7 +71,8 @@ ONLY_IN: Final = {
     "apsw": "app/engines/embedded/",
     "httpcore": "app/outbound.py app/short_answers.py",
     "httptools": "app/protocol.py",
-    "httpx": "app/client/transport.py app/outbound.py app/receivers.py app/tasks/ app/webhooks.py",
+    "httpx": "app/client/transport.py app/outbound.py app/receivers.py app/tasks/ "
+    "app/unanswered.py app/webhooks.py",
     "opentelemetry": "app/tracing.py",
     "procrastinate": "app/engines/postgres/",
     "prometheus_client": "app/metrics.py",

@@ -1,5 +1,6 @@
 """Receivers that answer with what no web server says."""
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -64,8 +65,27 @@ def test_broken_tls(tmp_path: Path) -> None:
             if reply.status_code == 200:
                 tag = reply.headers["ETag"]
                 [delivery] = reply.json()["webhook"]["deliveries"]
-    assert delivery["last_error"] == "the connection broke"
+    assert delivery["last_error"] == "it does not speak TLS as it should"
     assert delivery["status"] == "pending"
+
+
+async def test_an_unknown_certificate(sending: Sending, tmp_path: Path) -> None:
+    """A receiver whose certificate no authority has signed is told nothing."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(self_signed(tmp_path, "IP:127.0.0.1"))
+    heard: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            heard.append(tls.recv(1 << 16))
+
+    asyncio.get_running_loop().set_debug(False)  # which would report the broken handshake
+    with answering(answer) as port:
+        async with sending(schedule=[60]) as engine:
+            job = await told(engine, f"https://127.0.0.1:{port}/")
+            delivery = await over(engine, job, attempts=1)
+    assert delivery.last_error == "its certificate is not trusted"
+    assert heard == []
 
 
 async def test_an_endless_head(sending: Sending) -> None:

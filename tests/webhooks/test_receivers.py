@@ -57,6 +57,25 @@ def test_what_is_refused(url: str) -> None:
     assert not url or url not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://example.org/", "is no URL of http or https"),
+        ("http:///path", "has no host"),
+        ("https://a%20b/", "has a host that is none"),
+        ("http://example.org:99999/", "has a port that is none"),
+        ("http://example.org:x/", "is no URL: Invalid port: 'x'"),
+        ("https://user@example.org/", "has a user or a password"),
+        ("https://bücher.example/", "characters that are written as"),
+        ("http://10.1.2.3/", "has an address that is not public"),
+    ],
+)
+def test_why_it_is_refused(url: str, reason: str) -> None:
+    """The message says what is wrong with it."""
+    with pytest.raises(ValueError, match=reason):
+        receiver_of(url, STRICT)
+
+
 def test_what_is_let_through() -> None:
     """A private address that the operator allows is no obstacle."""
     assert receiver_of("http://10.1.2.3/", OutboundPolicy.parse("10.0.0.0/8")) == "10.1.2.3:80"

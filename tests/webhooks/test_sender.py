@@ -161,7 +161,7 @@ async def test_the_last_attempt(
         job = await told(engine, receiver.url + "?token=canary")
         delivery = await over(engine, job)
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.FAILED, 3)
-    assert "given up after 3 attempts (HTTP 500)" in caplog.text
+    assert "given up after attempt 3 (HTTP 500)" in caplog.text
     assert f"127.0.0.1:{receiver.port}" in caplog.text
     assert "canary" not in caplog.text
 
@@ -226,7 +226,7 @@ async def test_down_and_up_again(sending: Sending) -> None:
         port = gone.port
     async with sending(schedule=[0.01] * 1000) as engine:
         job = await told(engine, gone.url)
-        assert (await over(engine, job, attempts=1)).last_error == "no connection"
+        assert (await over(engine, job, attempts=1)).last_error == "the connection was refused"
         with Receiver(port=port) as receiver:
             (await came(receiver)).verified()
             assert (await over(engine, job)).status is DeliveryStatus.DELIVERED
@@ -346,6 +346,28 @@ async def test_the_guard(sending: Sending, receiver: Receiver) -> None:
             delivery = await over(engine, await told(engine, url), attempts=1)
             assert delivery.last_error == "its address is not public"
     assert not receiver.has_message()
+
+
+NAMELESS = ".".join(["a" * 60] * 5)
+"""Longer than any name."""
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        (f"http://{NAMELESS}/", "its name has no address"),
+        (f"http://{'a' * 64}.example/", "its name has no address"),
+        ("https://127.0.0.1:{port}/", "it does not speak TLS as it should"),
+    ],
+    ids=["no name", "no host", "no TLS"],
+)
+async def test_why_there_is_no_connection(
+    sending: Sending, receiver: Receiver, url: str, error: str
+) -> None:
+    """Names, certificates and refusals are told apart, in words that say no more than that."""
+    async with sending(schedule=[60]) as engine:
+        job = await told(engine, url.format(port=receiver.port))
+        assert (await over(engine, job, attempts=1)).last_error == error
 
 
 async def test_cookies(sending: Sending, receiver: Receiver) -> None:
