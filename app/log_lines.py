@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from structlog.processors import JSONRenderer
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
-from app.jobs.texts import message_of, traceback_of
+from app.jobs.texts import class_name, message_of, traceback_of
 from app.log_context import bound
 from app.visible import visible
 
@@ -23,6 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 _INDENT: Final = "    "
 _MAX_EXCEPTION: Final = 50_000
+_MAX_DEPTH: Final = 8
 _DETAILS: Final = "\n%s"
 """How the message of a record ends that has details of several lines: a stack, a traceback."""
 
@@ -49,7 +50,7 @@ class LineFormatter(logging.Formatter):
         """The record's line."""
         record.message, details = _message_of(record, self._exception_text)
         line = visible(super().formatMessage(record))
-        fields = _fields_of(record)
+        fields = _fields_of(record, self._exception_text)
         if "job_id" in fields and str(fields["job_id"]) in line:
             del fields["job_id"]
             fields.pop("task", None)
@@ -88,7 +89,7 @@ class JsonFormatter(ProcessorFormatter):
             "logger": record.name,
             "event": event,
         }
-        fields = {**_fields_of(record), **_access_of(record)}
+        fields = {**_fields_of(record, self._exception_text), **_access_of(record)}
         entry = own | {f"{n}_" if n in own else n: value for n, value in fields.items()}
         if details is not None:
             entry["exception"] = _cut(details)
@@ -127,13 +128,29 @@ def _message_of(record: logging.LogRecord, exception_text: bool) -> tuple[str, s
     return message[: -len(details) - 1], details
 
 
-def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+def _fields_of(record: logging.LogRecord, exception_text: bool) -> dict[str, Any]:
     """What the line is bound to, and what whoever wrote it has added as `extra`."""
     fields = dict(ExtraAdder()(_LOG, "", {"_record": record}))
     given = fields.pop(_FIELDS, {})
     for name in _OF_NO_INTEREST:
         fields.pop(name, None)
-    return {**bound(), **fields, **given}
+    fields = {**bound(), **fields, **given}
+    return fields if exception_text else {name: _reduced(each) for name, each in fields.items()}
+
+
+def _reduced(value: Any, depth: int = 0) -> Any:
+    """A value with the types of exceptions in their places."""
+    match value:
+        case BaseException():
+            return class_name(value)
+        case dict() | list() | tuple() | set() | frozenset() if depth == _MAX_DEPTH:
+            return "…"
+        case dict():
+            return {name: _reduced(each, depth + 1) for name, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_reduced(each, depth + 1) for each in value]
+        case _:
+            return value
 
 
 def _encoded(entry: dict[str, Any], **_: object) -> str:

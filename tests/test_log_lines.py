@@ -314,6 +314,31 @@ def test_values_that_are_no_json(value: object, shown: str) -> None:
     assert (line["event"], line["value"]) == ("here", shown)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (ValueError(SECRET), "ValueError"),
+        ([ValueError(SECRET), 1], "['ValueError', 1]"),
+        ({"a": (KeyError(SECRET),)}, "{'a': ['KeyError']}"),
+        (CIRCLE, "…"),
+        (Mute(), "(its text cannot be had: RuntimeError)"),
+        ("as it is", "as it is"),
+    ],
+    ids=["exception", "list", "dictionary", "circle", "mute", "text"],
+)
+def test_an_exception_as_a_value(value: object, shown: str) -> None:
+    """Without their texts exceptions are types, wherever in an added value they are."""
+    added = record("here")
+    vars(added)["value"] = value
+    lines = [
+        LineFormatter(FORMAT, exception_text=False).format(added),
+        JsonFormatter(exception_text=False).format(added),
+    ]
+    assert SECRET not in str(lines)
+    assert shown in lines[0]
+    assert json.loads(lines[1])["event"] == "here"
+
+
 def test_details_in_an_object() -> None:
     """What belongs below a line is a member of its own, and so is a stack."""
     with_details = record("job %s raised\n%s", "1", "Traceback\n  line")
