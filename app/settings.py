@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -136,6 +137,7 @@ def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
     """
     try:
         files = [file.name for file in secrets_dir.iterdir()] if secrets_dir.is_dir() else None
+        _require_propagators(os.environ.get("OTEL_PROPAGATORS", ""))
         _refuse_unknown([*os.environ, *DotEnvSettingsSource(Settings).env_vars, *(files or ())])
         # To name a directory that is not there would be a warning.
         sources: dict[str, Any] = {} if files is None else {"_secrets_dir": secrets_dir}
@@ -144,6 +146,18 @@ def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
         raise BadSettings("\n".join(_messages(error))) from error
     except (OSError, UnicodeError) as error:
         raise BadSettings(f"cannot read the settings in .env or {secrets_dir}: {error}") from error
+
+
+def _require_propagators(names: str) -> None:
+    """Raise `BadSettings` for what OpenTelemetry would raise while FastAPI is imported."""
+    for name in filter(None, map(str.strip, names.split(","))):
+        if name.lower() == "none":
+            return
+        if not entry_points(group="opentelemetry_propagator", name=name):
+            known = sorted(entry_points(group="opentelemetry_propagator").names)
+            raise BadSettings(
+                f"OTEL_PROPAGATORS: {name!r} is not installed; there are {', '.join(known)}, none"
+            )
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:

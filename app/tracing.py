@@ -40,6 +40,11 @@ _ASKING: Final = (
 )
 """Any of these asks for traces."""
 
+_PROTOCOL: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_GRPC: Final = "otlp_proto_grpc"
+_OTLP: Final = {"http/protobuf": "otlp_proto_http", "grpc": _GRPC}
+"""The names of exporters, by protocol."""
+
 NO_TRACES: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """What FastAPI is to make of requests without traces."""
 
@@ -163,7 +168,7 @@ class AttemptSpan:
 def tracing_of(environment: Mapping[str, str]) -> Tracing | None:
     """What the environment asks for; None if nothing, or without the libraries that it takes.
 
-    Raises `StartUpError` for an exporter that is not installed.
+    Raises `StartUpError` for an exporter that is not installed, and for values that are none.
     """
     exporters = environment.get("OTEL_TRACES_EXPORTER") or "otlp"
     asking = [name for name in _ASKING if environment.get(name)]
@@ -174,12 +179,30 @@ def tracing_of(environment: Mapping[str, str]) -> Tracing | None:
         log.warning("%s is set, but there are no traces: install awaitd[otel]", asking[0])
         return None
     names = [name.strip() for name in exporters.split(",")]
-    return Tracing([_exporter(name) for name in names if name != "none"])
+    try:
+        return Tracing([_exporter(name, environment) for name in names if name != "none"])
+    except ValueError as error:
+        raise StartUpError(f"the settings OTEL_… do not fit: {error}") from error
 
 
-def _exporter(name: str) -> "SpanExporter":
-    installed = "otlp_proto_http" if name == "otlp" else name
+def _exporter(name: str, environment: Mapping[str, str]) -> "SpanExporter":
+    installed = _otlp(environment) if name == "otlp" else name
     for entry in entry_points(group="opentelemetry_traces_exporter", name=installed):
         make: Callable[[], SpanExporter] = entry.load()
         return make()
+    if installed == _GRPC:
+        raise StartUpError(
+            "OTLP over gRPC needs opentelemetry-exporter-otlp-proto-grpc: install it"
+        )
     raise StartUpError(f"OTEL_TRACES_EXPORTER: there is no exporter {name!r}; the usual is otlp")
+
+
+def _otlp(environment: Mapping[str, str]) -> str:
+    """The exporter for the protocol that the environment names."""
+    for name in _PROTOCOL:
+        if protocol := environment.get(name):
+            if protocol not in _OTLP:
+                known = " or ".join(_OTLP)
+                raise StartUpError(f"{name}: there is no {protocol!r}; it is {known}")
+            return _OTLP[protocol]
+    return _OTLP["http/protobuf"]

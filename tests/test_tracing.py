@@ -2,6 +2,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.tracing import Tracing, tracing_of
 from tests.jobs.attempts import JOB, LIMITS, Notebook
 from tests.support.cluster import ENGINES, served
 from tests.support.collector import Collector, attributes_of, collecting
+from tests.support.command import run
 from tests.support.server import Server
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -174,6 +176,33 @@ def test_an_exporter_that_is_not_installed() -> None:
     assert tracing_of({"OTEL_TRACES_EXPORTER": "otlp, console, none"}) is not None
     with pytest.raises(StartUpError, match="no exporter 'otlb'"):
         tracing_of({"OTEL_TRACES_EXPORTER": "otlb"})
+
+
+def test_the_protocol() -> None:
+    """What the environment names is spoken; what is not installed, or is none, is refused."""
+    asked = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    usual = asked | {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}
+    assert tracing_of(usual) is not None
+    if find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+        with pytest.raises(StartUpError, match="gRPC needs opentelemetry-exporter-otlp-proto-grpc"):
+            tracing_of(asked)
+    with pytest.raises(StartUpError, match="OTEL_EXPORTER_OTLP_PROTOCOL: there is no 'smoke'"):
+        tracing_of(asked | {"OTEL_EXPORTER_OTLP_PROTOCOL": "smoke"})
+
+
+def test_values_that_are_none(tmp_path: Path) -> None:
+    """A start with a wrong value of OpenTelemetry's says so in one line."""
+    for name, value in (
+        ("OTEL_PROPAGATORS", "tracecontext,smoke"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ):
+        settings = {name: value, "OTEL_TRACES_EXPORTER": "console", "AWAITD_PORT": "0"}
+        ended = run("serve", folder=tmp_path, **settings)
+        assert ended.returncode in (1, 2)
+        [line] = ended.stderr.splitlines()
+        assert line.startswith("awaitd: ")
+        assert name in line
+        assert value.rpartition(",")[2] in line
 
 
 def test_without_the_libraries(
