@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from app.jobs.models import Millis
@@ -56,6 +56,13 @@ class Observer:
         """Seconds of the attempts that jobs ended with."""
         self.waits: defaultdict[str, Buckets] = defaultdict(_of_jobs)
         """Seconds from when an attempt might start to when it did."""
+
+    def expect(self, tasks: Iterable[str]) -> None:
+        """Jobs of these tasks may end: that none has yet is a number, too."""
+        for task in tasks:
+            for status in Status:
+                if status.finished:
+                    self.ends[task][status] += 0
 
     def started(self, task: str, waited: Millis) -> None:
         """An attempt has started."""

@@ -141,6 +141,14 @@ def test_answers_are_counted_by_template(
     assert samples_of(client.get("/metrics").text)[count] == before + 1
 
 
+def test_ends_are_counted_from_zero(hasty: Server) -> None:
+    """Each task has a counter of each way to end, before any job of it has: so rates are right."""
+    samples = samples_of(hasty.client.get("/metrics").text)
+    for status in ("completed", "failed", "cancelled"):
+        of = frozenset({"task": "never_end", "status": status}.items())
+        assert samples["awaitd_jobs_ended_total", of] >= 0
+
+
 def names_in(client: httpx.Client) -> dict[str, set[str]]:
     """The labels of every metric that is there, by its sample's name and its family's."""
     client.post("/jobs", json={"task": "echo", "params": {"value": 1}}, headers=WAIT)

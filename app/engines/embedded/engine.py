@@ -261,6 +261,7 @@ class EmbeddedEngine:
         tasks = [task.name for task in self._registry]
         durations = {task: reader.durations(task, REMEMBERED) for task in tasks}
         self._ledger.load(reader.counts(), durations)
+        self._ledger.observer.expect(tasks)
 
     async def _recover(self, unfinished: Sequence[Job]) -> None:
         """Queue pending jobs in order; what was running has lost its attempt with the process."""

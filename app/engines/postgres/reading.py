@@ -55,6 +55,7 @@ class Reading:
     async def start(self) -> None:
         """Load what there is, and begin."""
         names = [task.name for task in self._registry]
+        self.view.ledger.observer.expect(names)
         self.view.ledger.load({}, await self._tables.durations(names, REMEMBERED))
         await self._load()
         self._task = asyncio.create_task(self._run(), name="awaitd-reading")
