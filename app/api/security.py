@@ -82,7 +82,7 @@ def caller_of(request: Request, scope: str | None = None) -> Caller:
 
 def job_in_path(request: Request, job_id: str, scope: str = READ) -> Awaitable[Job]:
     """The job, if the caller may do this with it; another owner's is as one that is not there."""
-    return await job_seen_by(caller_of(request, scope), job_id, request)
+    return job_seen_by(caller_of(request, scope), job_id, request)
 
 
 async def job_seen_by(caller: Caller, job_id: str, request: Request) -> Job:
