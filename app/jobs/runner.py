@@ -197,6 +197,10 @@ class Attempt:
     def _classify(self, ended: "_Ended") -> Outcome:
         """How the attempt ended: by our own flag, else by what the coroutine did."""
         match self._interruption:
+            case None:
+                if ended.raised is not None:
+                    return self._failed(ended.raised, ended)
+                return Outcome(step=Step.COMPLETE, returned=ended.returned)
             case Interruption.CANCEL:
                 return Outcome(step=Step.CANCEL, returned=ended.returned, raised=ended.raised)
             case Interruption.TIMEOUT:
@@ -205,10 +209,6 @@ class Attempt:
             case Interruption.SHUTDOWN:
                 text = "the server shut down during the attempt"
                 return self._failed(JobError(ErrorType.INTERRUPTED, text), ended)
-            case None:
-                if ended.raised is not None:
-                    return self._failed(ended.raised, ended)
-                return Outcome(step=Step.COMPLETE, returned=ended.returned)
             case never:
                 assert_never(never)
 
