@@ -118,6 +118,18 @@ async def test_racing_keys_need_one_place(open_engine: Callable[..., Engine]) ->
         assert len({answer.job.id for answer in answers}) == 1
 
 
+async def test_one_of_racing_keys_gives_up(engine: Engine) -> None:
+    """Whenever one caller ceases to wait, the others of its key get the job all the same."""
+    for moment in range(0, 60, 3):
+        new = job_of("echo", delay=60, idempotency_key=str(moment), fingerprint=b"f")
+        callers = [asyncio.create_task(engine.submit(new)) for _ in range(3)]
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        callers[0].cancel()
+        one, other = await asyncio.gather(*callers[1:])
+        assert one.job.id == other.job.id
+
+
 async def test_racing_bodies(engine: Engine) -> None:
     """Of different submissions of one key at the same time one is accepted."""
     news = [job_of("echo", idempotency_key="k", fingerprint=b"%d" % n) for n in range(10)]

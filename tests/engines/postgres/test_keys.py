@@ -8,6 +8,7 @@ import pytest
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
+from app.jobs.models import JobQuery
 from tests.engines.harness import LONG, accepted
 from tests.engines.puppets import Puppets, job_of
 from tests.support.postgres import conninfo
@@ -16,7 +17,12 @@ NEW = job_of("echo", idempotency_key="k", fingerprint=b"f")
 
 READS = (
     "SELECT FROM pg_stat_activity "
-    "WHERE wait_event_type = 'Lock' AND query LIKE '%%j.idempotency_key = %%'"
+    "WHERE wait_event_type = 'Lock' AND query LIKE '%j.idempotency_key = %'"
+)
+
+WRITES = (
+    "SELECT FROM pg_stat_activity "
+    "WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT * FROM submit(%'"
 )
 
 
@@ -59,6 +65,24 @@ async def test_nobody_is_told_what_was_read_before(url: str, nodes: list[Postgre
         lock.rollback()
         answers = await asyncio.gather(*asking)
     assert [answer and answer.job.id for answer in answers] == [job.id] * 2
+
+
+async def test_known_while_it_is_written(url: str, nodes: list[PostgresEngine]) -> None:
+    """A key is known from when its submission is on its way: who comes then waits for that."""
+    with psycopg.connect(conninfo(url)) as lock, psycopg.connect(conninfo(url)) as db:
+        db.autocommit = True
+        lock.execute("LOCK TABLE jobs IN SHARE MODE")  # which can be read
+        submitting = asyncio.create_task(accepted(nodes[0], NEW))
+        async with asyncio.timeout(LONG):
+            while not db.execute(WRITES).fetchall():  # noqa: ASYNC110  none says
+                await asyncio.sleep(0.01)
+        replaying = asyncio.create_task(nodes[0].replay(NEW))
+        for _ in range(5):
+            await nodes[0].list(JobQuery())
+        lock.rollback()
+        replay = await replaying
+        assert replay is not None
+        assert replay.job.id == (await submitting).id
 
 
 def connections_taken(engine: PostgresEngine) -> int:
