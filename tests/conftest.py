@@ -5,11 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.server import Server
 
 # Every event loop of the tests and of their servers is in debug mode.
 os.environ.setdefault("PYTHONASYNCIODEBUG", "1")
+
+# An example takes as long as the machine needs for it.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

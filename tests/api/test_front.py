@@ -12,7 +12,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi import Path as PathParam
 from fastapi.responses import Response
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -170,12 +170,7 @@ def service(folder: Path, engine: RefusingEngine) -> Service:
     return build_app(Settings.model_construct(data_dir=folder), TaskRegistry(), engine)
 
 
-alike = settings(
-    max_examples=250,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+alike = settings(max_examples=250, derandomize=True)
 
 
 @pytest.fixture(scope="module")

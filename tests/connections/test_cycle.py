@@ -127,7 +127,7 @@ fields = st.lists(ordinary, max_size=3) | st.lists(ordinary | framing | broken, 
 bodies = st.lists(st.sampled_from([b"", b"abc", b"a" * 70_000]), max_size=3)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     status=st.sampled_from([200, 202, 204, 304, 404, 599]),
     fields=fields,
@@ -192,7 +192,7 @@ replies = st.builds(
 ) | st.builds(Reply, st.just(b""), st.sampled_from([204, 304]), st.just(JOB), own_fields)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(
     reply=replies,
     keep_alive=st.sampled_from([True, True, False]),

@@ -287,7 +287,6 @@ def test_every_order_of_events(machine: type[Clients]) -> None:
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             derandomize="STATEFUL_EXAMPLES" not in os.environ,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -194,6 +194,6 @@ class LifeOfTasks(RuleBasedStateMachine):
 
 
 LifeOfTasks.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, report_multiple_bugs=False
+    max_examples=60, stateful_step_count=30, report_multiple_bugs=False
 )
 TestLifeOfTasks = LifeOfTasks.TestCase

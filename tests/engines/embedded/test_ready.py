@@ -112,9 +112,7 @@ class Starts(RuleBasedStateMachine):
         return len(self.running) < MAX_RUNNING and of_task < LIMITS.get(task, MAX_RUNNING)
 
 
-Starts.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, derandomize=True
-)
+Starts.TestCase.settings = settings(max_examples=60, stateful_step_count=60, derandomize=True)
 TestStarts = Starts.TestCase
 
 
