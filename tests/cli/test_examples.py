@@ -41,6 +41,6 @@ def test_examples_of_the_command_line_run(jobs: Server, tmp_path: Path) -> None:
         env=environment(AWAITD_URL=jobs.url, PATH=f"{tmp_path}:/usr/bin:/bin"),
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
     )
     assert ended.stdout == "".join(printed for _, printed in steps)
