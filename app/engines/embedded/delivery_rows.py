@@ -130,9 +130,9 @@ class Redeliver:
     def run(self, db: apsw.Connection) -> bool:
         """Gives whether there was anything to tell."""
         db.execute(
-            "UPDATE deliveries SET since = iif(next_at IS NULL, ?1, since), next_at = ?1, "
-            "delivered_at = NULL WHERE high = ?2",
-            (self.at, halves(self.job_id)[0]),
+            "UPDATE deliveries SET since = iif(next_at IS NULL, ?, since), next_at = ?, "
+            "delivered_at = NULL WHERE high = ?",
+            (self.at, self.at, halves(self.job_id)[0]),
         )
         return bool(db.changes())
 

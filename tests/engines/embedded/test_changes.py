@@ -16,6 +16,7 @@ from app.engines.embedded.changes import (
     RequestCancel,
     Start,
 )
+from app.engines.embedded.delivery_rows import Redeliver
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.migrations import migrate
 from app.engines.embedded.rows import row_of
@@ -222,3 +223,20 @@ def test_removal_of_unknown_fate(db: apsw.Connection) -> None:
     assert removal.run(db) == gone
     assert removal.run(db) == {}
     assert removal.happened(db) is None
+
+
+def test_redelivery(db: apsw.Connection) -> None:
+    """Where nothing was told there is nothing to tell again; what was written can be read back."""
+    again = Redeliver(JOB_ID, NOW + 5)
+    assert again.run(db) is False
+    assert again.happened(db) is None
+    db.execute(
+        "INSERT INTO deliveries (high, receiver, since, attempts, delivered_at) "
+        "SELECT high, 'a.example', 1, 1, 2 FROM jobs"
+    )
+    assert again.happened(db) is None
+    assert again.run(db) is True
+    assert again.happened(db) is True
+    assert db.execute(
+        "SELECT since, attempts, next_at, delivered_at FROM deliveries"
+    ).fetchall() == [(NOW + 5, 1, NOW + 5, None)]

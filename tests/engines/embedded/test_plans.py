@@ -61,6 +61,7 @@ async def test_nothing_slows_down(
         await engine.figures()
         await engine.figures("anna")
         await engine.deliveries.figures()
+        await engine.deliveries.redeliver(due.job.id)
         await engine.cancel(pending.id)
     async with open_embedded(retention=0, housekeeping_every=0.01) as engine:
         await removed(engine, pending)
