@@ -10,6 +10,7 @@ from app.api.render import delivery_members
 from app.api.replies import Reply
 from app.api.requests import require_known_query, state_of
 from app.api.security import caller_of, job_seen_by
+from app.jobs.errors import JobExpired
 from app.jobs.models import Job
 from app.jobs.texts import to_json
 
@@ -51,8 +52,9 @@ async def redeliver(job_id: describe.JobId, request: Request) -> Response:
         raise Problem("no-delivery", _why_none(job), job_id=job.id)
     caller.audit("delivery", job, request)
     job = await state.engine.get(job.id)
-    [delivery] = job.deliveries
-    return Reply(to_json(delivery_members(job, delivery)), 202)
+    for delivery in job.deliveries:
+        return Reply(to_json(delivery_members(job, delivery)), 202)
+    raise JobExpired(job.id)  # meanwhile
 
 
 def _why_none(job: Job) -> str:

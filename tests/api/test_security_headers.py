@@ -30,6 +30,7 @@ REQUESTS = [
     ("GET", "/jobs/{id}/events"),
     ("GET", "/jobs/{id}/logs"),
     ("GET", "/jobs/{id}/stack"),
+    ("POST", "/jobs/{id}/deliveries"),
     ("GET", "/jobs/none"),
     ("GET", "/jobs?limit=0"),
     ("GET", "/tasks"),
