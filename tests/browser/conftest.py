@@ -2,7 +2,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.browser import CHROMIUM_OPTIONS, Visit
 from tests.support.receiver import SECRET
@@ -46,16 +46,23 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+@pytest.fixture(scope="module")
+def tabs() -> dict[str, Page]:
+    """A tab for each host that has been visited: a new one takes longer than to load a page."""
+    return {}
+
+
 @pytest.fixture
-def visit(context: BrowserContext) -> Iterator[Callable[[str], Visit]]:
+def visit(context: BrowserContext, tabs: dict[str, Page]) -> Iterator[Callable[[str], Visit]]:
     """Begins visits, none of which may ask another host for anything or meet an error."""
     visits: list[Visit] = []
 
     def begin(host: str) -> Visit:
-        visits.append(Visit(context.new_page(), host))
+        visits.append(Visit(tabs.pop(host, None) or context.new_page(), host))
         return visits[-1]
 
     yield begin
     for visit in visits:
-        visit.page.close()
+        visit.end()
         assert (visit.foreign, visit.errors) == ([], [])
+        tabs[visit.host] = visit.page

@@ -1,6 +1,6 @@
 """A look at a page of ours, in a browser that leaves no other host a chance."""
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -31,8 +31,17 @@ class Visit:
         self.expected: tuple[str, ...] = ()
         """Parts of the errors that are right."""
         page.on("request", self._note_foreign)
-        page.on("pageerror", lambda error: self._note(str(error)))
-        page.on("console", self._note_error)
+        page.on("pageerror", self._note_exception)
+        page.on("console", self._note_message)
+
+    def end(self) -> None:
+        """Leave the page, so that the tab is as a new one, but in the process of this host."""
+        self.page.remove_listener("request", self._note_foreign)
+        self.page.remove_listener("pageerror", self._note_exception)
+        self.page.remove_listener("console", self._note_message)
+        self.page.evaluate("() => sessionStorage.clear()")
+        self.page.goto(f"{self.host}/livez")
+        self.page.emulate_media(color_scheme="null")
 
     def operation(self, tag: str, operation_id: str) -> Locator:
         """An operation in Swagger UI, unfolded by its deep link."""
@@ -43,7 +52,10 @@ class Visit:
         if not request.url.startswith((f"{self.host}/", "data:")):
             self.foreign.append(request.url)
 
-    def _note_error(self, message: ConsoleMessage) -> None:
+    def _note_exception(self, error: Error) -> None:
+        self._note(str(error))
+
+    def _note_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self._note(message.text)
 
