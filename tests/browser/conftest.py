@@ -58,7 +58,8 @@ def visit(context: BrowserContext, tabs: dict[str, Page]) -> Iterator[Callable[[
     visits: list[Visit] = []
 
     def begin(host: str) -> Visit:
-        visits.append(Visit(tabs.pop(host, None) or context.new_page(), host))
+        page = tabs.pop(host) if host in tabs else context.new_page()
+        visits.append(Visit(page, host))
         return visits[-1]
 
     yield begin
