@@ -5,10 +5,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.deep import deep
 from tests.support.forked import ForkedServer
 from tests.support.raw import connect
 
-CYCLES = 30
+CYCLES = deep(ordinary=10, deep=30)
 
 BODY = json.dumps({"task": "sleep", "params": {"seconds": 3600}})
 DELAYED = json.dumps({"task": "sleep", "params": {"seconds": 3600}, "delay": 3600})
@@ -27,6 +28,7 @@ def submit_until_first_byte(server: ForkedServer, number: int, body: str) -> byt
         return first
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("body", "status"), [(BODY, "failed"), (DELAYED, "pending")])
 def test_a_job_is_there_from_the_first_byte_of_its_202(
     tmp_path: Path, body: str, status: str

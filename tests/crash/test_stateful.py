@@ -1,7 +1,6 @@
 """Whatever clients and kills do to a server, in whatever order: it agrees with a small model."""
 
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +22,11 @@ from hypothesis.stateful import (
 )
 from hypothesis.stateful import run_state_machine_as_test as run
 
+from tests.support.deep import DEEP, deep
 from tests.support.forked import ForkedServer
 from tests.support.gates import open_gate
 
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "6"))
+EXAMPLES = deep(ordinary=6, deep=50)
 STEPS = 20
 
 SOON, LONG = 0.3, 3600.0
@@ -275,18 +275,19 @@ def machine() -> Iterator[type[Clients]]:
         server.close()
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(300 + EXAMPLES)  # a restart takes long on a busy machine
 def test_every_order_of_events(machine: type[Clients]) -> None:
     """Whatever is done in whatever order, a server does what the model says.
 
-    The environment variable `STATEFUL_EXAMPLES` makes it longer: other orders each time.
+    In a deep run there are more, and other orders each time.
     """
     run(
         machine,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            derandomize="STATEFUL_EXAMPLES" not in os.environ,
+            derandomize=not DEEP,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from app.keys import ADMIN, KeyFile
+from tests.support.deep import deep
 from tests.support.receiver import SECRET
 from tests.support.server import ROOT, Server
 
 HERE = Path(__file__).parent
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(300)  # some 1,500 requests
-@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("keyed", deep(ordinary=[True], deep=[False, True]))
 def test_the_service_is_as_its_document_says(
     start_server: Callable[..., Server], tmp_path: Path, keyed: bool
 ) -> None:

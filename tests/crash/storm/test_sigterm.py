@@ -2,12 +2,15 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.crash.storm.history import Stop
 from tests.crash.storm.storm import CLIENTS, Storm
 from tests.crash.storm.wire import Gone, Wire
+from tests.support.deep import deep
 from tests.support.forked import ForkedServer
 
-TIMES = 3
+TIMES = deep(ordinary=1, deep=3)
 GRACE = 0.4
 """Seconds until the server of a storm has interrupted its jobs, and they have cleaned up."""
 
@@ -46,6 +49,7 @@ async def terminate_under_load(storm: Storm) -> None:
     assert [asked for asked in new if asked < begun]
 
 
+@pytest.mark.deep
 def test_sigterm_under_load(tmp_path: Path) -> None:
     """Nothing is accepted once it drains; what was before is there after the restart, and ends."""
 

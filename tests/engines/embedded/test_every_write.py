@@ -1,6 +1,5 @@
 """The engine on a disk of which every single operation fails, or is the last before a crash."""
 
-import os
 import random
 import shutil
 from collections import Counter
@@ -22,14 +21,17 @@ from tests.engines.clock import WallClock
 from tests.engines.embedded.script import RETENTION, Script, require_shown, until_ready
 from tests.engines.harness import accepted, ended
 from tests.engines.puppets import Puppets, job_of
+from tests.support.deep import deep
 from tests.support.disk import Disk, Operation, ShortWrite, full, io_error
 
 Open = Callable[..., EmbeddedEngine]
 
 OPTIONS: Final = {"max_running": 1, "retention": RETENTION, "housekeeping_every": 0.01}
 
-FULL: Final = "FULL_SWEEP" in os.environ
-"""Whether to try each operation in each way that it can fail, not some: that takes minutes."""
+pytestmark = pytest.mark.deep
+"""A deep run tries each operation in each way that it can fail, not some."""
+
+STEP: Final = deep(ordinary=5, deep=1)
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ class Failing:
         return ways[(self.first + self.way) % len(ways)]
 
 
-@pytest.mark.parametrize(("count", "step"), [(1, 1 if FULL else 2), (5, 1 if FULL else 11)])
-@pytest.mark.parametrize("way", range(3 if FULL else 1))
+@pytest.mark.parametrize(("count", "step"), [(1, STEP), (5, deep(ordinary=11, deep=1))])
+@pytest.mark.parametrize("way", range(deep(ordinary=1, deep=3)))
 async def test_failure_of_every_operation(
     disk: Disk, script: Script, way: int, count: int, step: int
 ) -> None:
@@ -139,7 +141,7 @@ async def test_crash_at_every_operation(
     assert len(moments) > 100
     clock.set_by(-2 * RETENTION)
     left = {"retention": RETENTION, "without": ("persistent", "talk")}
-    for moment in moments if FULL else moments[power_loss::2]:
+    for moment in moments[2 * power_loss % STEP :: STEP]:
         async with open_embedded(moment.image, **left) as engine:
             for job in moment.shown.values():
                 started = moment.started.get(job.labels["name"], 0)
