@@ -1,7 +1,6 @@
 import contextlib
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -12,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
-from tests.support.command import finish, start
+from tests.support.command import Forked
 from tests.support.server import Server
 
 
@@ -125,25 +124,6 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.fixture(scope="module")
-def started(
-    taken: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """The starts that get so far as to open something, all at the same time."""
-    processes = {}
-    for name, wrong in AT_OPENING.items():
-        folder = tmp_path_factory.mktemp("wrong")
-        wrong.prepare(folder)
-        settings = {key: value.format(**taken) for key, value in wrong.settings.items()}
-        # In debug mode the event loop says which step was slow.
-        settings = {"AWAITD_DATA_DIR": str(folder / "data"), "PYTHONASYNCIODEBUG": "", **settings}
-        processes[name] = start("serve", folder=folder, **settings)
-    yield processes
-    for process in processes.values():
-        if process.stdout is not None and not process.stdout.closed:  # another worker asked for it
-            finish(process)
-
-
 @pytest.mark.usefixtures("imports")
 @pytest.mark.parametrize("wrong", BEFORE_OPENING.values(), ids=BEFORE_OPENING.keys())
 def test_a_wrong_setting_or_module_is_one_message(wrong: Wrong, tmp_path: Path) -> None:
@@ -161,11 +141,14 @@ def test_a_wrong_setting_or_module_is_one_message(wrong: Wrong, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", AT_OPENING)
-def test_a_wrong_start_is_one_message(
-    started: dict[str, subprocess.Popen[str]], taken: dict[str, str], name: str
-) -> None:
+def test_a_wrong_start_is_one_message(taken: dict[str, str], tmp_path: Path, name: str) -> None:
     """Nothing listens, one message says what to change, and the process ends by itself."""
-    ended, wrong = finish(started[name]), AT_OPENING[name]
+    wrong = AT_OPENING[name]
+    wrong.prepare(tmp_path)
+    settings = {key: value.format(**taken) for key, value in wrong.settings.items()}
+    # In debug mode the event loop says which step was slow.
+    settings = {"AWAITD_DATA_DIR": str(tmp_path / "data"), "PYTHONASYNCIODEBUG": "", **settings}
+    ended = Forked("serve", folder=tmp_path, **settings).finish()
     assert ended.stderr.startswith("awaitd: ")
     assert "Traceback" not in ended.stderr
     for word in wrong.words:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -23,25 +24,43 @@ def start(*arguments: str, folder: Path, **settings: str) -> subprocess.Popen[st
     )
 
 
+class Forked:
+    """A command that is forked; what it says is read at its end."""
+
+    def __init__(self, *arguments: str, folder: Path, **settings: str) -> None:
+        self._open = ExitStack()
+        self._stdout = self._open.enter_context(TemporaryFile("w+"))
+        self._stderr = self._open.enter_context(TemporaryFile("w+"))
+        self._process = WarmProcess(
+            arguments,
+            folder=folder,
+            env=environment(**settings),
+            stdout=self._stdout.fileno(),
+            stderr=self._stderr.fileno(),
+        )
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._process.poll()
+
+    def finish(self) -> subprocess.CompletedProcess[str]:
+        """Wait for it to end; kills it if it does not."""
+        try:
+            code = self._process.wait(END_WITHIN)
+        finally:
+            self._process.kill()
+        with self._open:
+            self._stdout.seek(0)
+            self._stderr.seek(0)
+            stdout, stderr = self._stdout.read(), self._stderr.read()
+        return subprocess.CompletedProcess(self._process.args, code, stdout, stderr)
+
+
 def run(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; it is forked, unless settings are not only our own."""
     if not all(name.startswith("AWAITD_") for name in settings):
         return finish(start(*arguments, folder=folder, **settings))
-    with TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
-        process = WarmProcess(
-            arguments,
-            folder=folder,
-            env=environment(**settings),
-            stdout=stdout.fileno(),
-            stderr=stderr.fileno(),
-        )
-        try:
-            code = process.wait(END_WITHIN)
-        finally:
-            process.kill()
-        stdout.seek(0)
-        stderr.seek(0)
-        return subprocess.CompletedProcess(arguments, code, stdout.read(), stderr.read())
+    return Forked(*arguments, folder=folder, **settings).finish()
 
 
 def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:

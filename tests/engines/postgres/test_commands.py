@@ -13,7 +13,7 @@ from app.engines.postgres.migrations import LOCK, migrate
 from app.jobs.errors import StartUpError
 from app.main import require_postgres
 from app.settings import BadSettings
-from tests.support.command import finish, run, start
+from tests.support.command import Forked, run, start
 from tests.support.server import Server
 
 ECHO: Final = {"task": "echo", "params": {"value": 1}}
@@ -45,11 +45,11 @@ def test_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
     with psycopg.connect(empty_url) as quicker:
         quicker.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         started = [
-            start("migrate", folder=tmp_path, AWAITD_DATABASE_URL=empty_url) for _ in range(2)
+            Forked("migrate", folder=tmp_path, AWAITD_DATABASE_URL=empty_url) for _ in range(2)
         ]
         while how_many(quicker, "pg_locks WHERE locktype = 'advisory' AND NOT granted") < 2:
             assert all(process.poll() is None for process in started)
-    done = [finish(process) for process in started]
+    done = [process.finish() for process in started]
     assert [each.returncode for each in done] == [0, 0]
     assert sorted("up to date" in each.stderr for each in done) == [False, True]
 

@@ -1,12 +1,9 @@
 """Worker processes that die, freeze and thaw, with a database that all of them share."""
 
 import asyncio
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -26,8 +23,9 @@ from app.jobs.texts import to_json
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended
 from tests.support.postgres import conninfo
+from tests.support.server import environment
+from tests.support.warm import WarmProcess
 
-ROOT: Final = Path(__file__).parents[3]
 STALL_AFTER: Final = 2.0
 
 TASKS: Final = """
@@ -72,22 +70,20 @@ class Workers:
     """Starts worker processes; whatever still lives at the end is killed."""
 
     def __init__(self, url: str, folder: Path, stack: ExitStack) -> None:
-        self._env = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "AWAITD_DATABASE_URL": url,
-            "AWAITD_STALL_AFTER": str(STALL_AFTER),
-            "AWAITD_TASKS": str(folder / "tasks_of_test.py"),
-        }
+        self._env = environment(
+            AWAITD_DATABASE_URL=url,
+            AWAITD_STALL_AFTER=str(STALL_AFTER),
+            AWAITD_TASKS=str(folder / "tasks_of_test.py"),
+        )
         self._folder = folder
         self.log = folder / "workers.log"
         self._stack = stack
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> WarmProcess:
         """One more worker."""
-        command = [sys.executable, "-m", "app", "worker"]
         with self.log.open("a") as log:
-            process = subprocess.Popen(command, env=self._env, cwd=self._folder, stderr=log)
+            out, folder = log.fileno(), self._folder
+            process = WarmProcess(["worker"], folder=folder, env=self._env, stdout=out, stderr=out)
         self._stack.callback(process.wait, 10)
         self._stack.callback(process.kill)
         return process
