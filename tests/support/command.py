@@ -29,8 +29,8 @@ class Forked:
 
     def __init__(self, *arguments: str, folder: Path, **settings: str) -> None:
         self._open = ExitStack()
-        self._stdout = self._open.enter_context(TemporaryFile("w+"))
-        self._stderr = self._open.enter_context(TemporaryFile("w+"))
+        self._stdout = self._open.enter_context(TemporaryFile("w+"))  # noqa: SIM115, `finish` closes it
+        self._stderr = self._open.enter_context(TemporaryFile("w+"))  # noqa: SIM115, as above
         self._process = WarmProcess(
             arguments,
             folder=folder,
