@@ -133,15 +133,18 @@ async def test_other_ends(open_engine: Callable[..., Engine], puppets: Puppets) 
     assert codes == [StatusCode.UNSET, *[StatusCode.ERROR] * 3]
 
 
-async def test_a_link_outlives_the_process(open_engine: Callable[..., Engine]) -> None:
+async def test_a_link_outlives_the_process(
+    open_engine: Callable[..., Engine], puppets: Puppets
+) -> None:
     """A job that waits over a restart is linked to its submission when it runs."""
     with traced() as found:
-        async with open_engine(trace=found.tracing.attempt) as engine:
-            job = await accepted(engine, job_of("echo", delay=0.1, traceparent=TRACEPARENT))
-            engine.drain()
+        async with open_engine(max_running=1, trace=found.tracing.attempt) as engine:
+            await accepted(engine, job_of("hold", "a"))
+            await puppets.begun("a")
+            job = await accepted(engine, job_of("echo", traceparent=TRACEPARENT))
         async with open_engine(trace=found.tracing.attempt) as engine:
             assert (await ended(engine, job)).status is Status.COMPLETED
-    assert [links_of(span) for span in found.spans] == [[TRACEPARENT]]
+    assert [links for span in found.spans if (links := links_of(span))] == [[TRACEPARENT]]
 
 
 async def test_what_a_task_traces_is_part_of_its_attempt(
