@@ -190,6 +190,9 @@ async def test_known_to_be_away(
         assert {type(answer) for answer in answers} == {StoreUnavailable}
         assert loop.time() - began < _TIMEOUT - _SOON  # each of them is given about a second
         assert "is not known" in str(answers[0])
+        for what in ("housekeeping", "the heartbeat"):
+            while f"{what} fails" not in caplog.text:  # noqa: ASYNC110  no event says
+                await asyncio.sleep(0.01)
         link.mend()
         await ready(engine, True)
         await ended(engine, await accepted(engine, job_of("echo")))
