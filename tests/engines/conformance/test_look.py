@@ -10,6 +10,7 @@ from app.jobs.engine import Engine
 from app.jobs.errors import InvalidParams, JobNotFound, UnknownTask
 from app.jobs.ids import first_at
 from app.jobs.models import JobQuery
+from app.jobs.observer import Observer
 from app.scheduler import Status
 from tests.engines.harness import LONG, accepted, ended, removed
 from tests.engines.puppets import Puppets, job_of
@@ -140,6 +141,12 @@ async def test_counts(open_engine: Callable[..., Engine], puppets: Puppets) -> N
         assert figures.tasks["hold"].durations is not None
 
 
+def seen(observer: Observer) -> dict[tuple[str, Status], int]:
+    """The ends that there were, by task and status; the others are known to be none."""
+    ends = observer.ends.items()
+    return {(task, status): n for task, of in ends for status, n in of.items() if n}
+
+
 async def test_what_is_observed(engine: Engine) -> None:
     """Ends, waits and durations are counted by task, and the commits that made them durable."""
     jobs = [await ended(engine, await accepted(engine, job_of("echo", delay=d))) for d in (0, 0.3)]
@@ -148,10 +155,12 @@ async def test_what_is_observed(engine: Engine) -> None:
     await engine.cancel(cancelled.id)
     await slots_free(engine)
     figures = await engine.figures()
-    assert figures.observer.ends == {
-        "echo": {Status.COMPLETED: 2, Status.CANCELLED: 1},
-        "number": {Status.FAILED: 1},
+    assert seen(figures.observer) == {
+        ("echo", Status.COMPLETED): 2,
+        ("echo", Status.CANCELLED): 1,
+        ("number", Status.FAILED): 1,
     }
+    assert figures.observer.ends["hold"] == {status: 0 for status in Status if status.finished}
     waits, durations = figures.observer.waits, figures.observer.durations
     assert (sum(waits["echo"].counts), sum(durations["echo"].counts)) == (2, 2)
     assert (sum(waits["number"].counts), sum(durations["number"].counts)) == (1, 1)
@@ -167,7 +176,7 @@ async def test_what_was_observed_stays(open_engine: Callable[..., Engine]) -> No
     async with open_engine(retention=0.01) as engine:
         await removed(engine, await accepted(engine, job_of("echo")))
         observer = (await engine.figures()).observer
-    assert observer.ends == {"echo": {Status.COMPLETED: 1}}
+    assert seen(observer) == {("echo", Status.COMPLETED): 1}
     assert sum(observer.waits["echo"].counts) == sum(observer.durations["echo"].counts) == 1
 
 
