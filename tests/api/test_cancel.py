@@ -30,13 +30,14 @@ def test_a_pending_job_is_cancelled_at_once(client: httpx.Client, tmp_path: Path
     assert "retry-after" not in answer.headers
 
 
-def test_a_running_job_stops_first(client: httpx.Client, server: Server) -> None:
+def test_a_running_job_stops_first(client: httpx.Client, server: Server, gate: Path) -> None:
     """DELETE of a running job is 202 with the cancel on record; the job ends cancelled."""
-    job = server.running("never_end")
+    job = server.running("clean_up", path=str(gate))
     answer = cancel(client, job)
     assert answer.status_code == 202
     assert answer.json()["cancel_requested_at"] is not None
     assert int(answer.headers["retry-after"]) >= 1
+    gate.touch()
     after = server.job(job["id"], wait=10)
     assert (after["status"], after["result"], after["error"]) == ("cancelled", None, None)
     assert after["attempts"][0]["outcome"] == "cancelled"

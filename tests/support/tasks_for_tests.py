@@ -81,6 +81,15 @@ async def fail_when_cancelled() -> None:
 
 
 @task
+async def clean_up(path: Path) -> None:
+    """Cleans up after its cancel until a file exists."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await until_there(path)
+
+
+@task
 async def ignore_cancel(path: Path) -> str:
     """Goes on after its cancel until a file exists."""
     while not is_there(path):
