@@ -31,7 +31,7 @@ class Forked:
         self._open = ExitStack()
         self._stdout = self._open.enter_context(TemporaryFile("w+"))  # noqa: SIM115, `finish` closes it
         self._stderr = self._open.enter_context(TemporaryFile("w+"))  # noqa: SIM115, as above
-        self._process = WarmProcess(
+        self.process = WarmProcess(
             arguments,
             folder=folder,
             env=environment(**settings),
@@ -39,21 +39,17 @@ class Forked:
             stderr=self._stderr.fileno(),
         )
 
-    def poll(self) -> int | None:
-        """The exit code, None while it runs."""
-        return self._process.poll()
-
     def finish(self) -> subprocess.CompletedProcess[str]:
         """Wait for it to end; kills it if it does not."""
         try:
-            code = self._process.wait(END_WITHIN)
+            code = self.process.wait(END_WITHIN)
         finally:
-            self._process.kill()
+            self.process.kill()
         with self._open:
             self._stdout.seek(0)
             self._stderr.seek(0)
             stdout, stderr = self._stdout.read(), self._stderr.read()
-        return subprocess.CompletedProcess(self._process.args, code, stdout, stderr)
+        return subprocess.CompletedProcess(self.process.args, code, stdout, stderr)
 
 
 def run(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -48,8 +48,8 @@ def test_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
             Forked("migrate", folder=tmp_path, AWAITD_DATABASE_URL=empty_url) for _ in range(2)
         ]
         while how_many(quicker, "pg_locks WHERE locktype = 'advisory' AND NOT granted") < 2:
-            assert all(process.poll() is None for process in started)
-    done = [process.finish() for process in started]
+            assert all(each.process.poll() is None for each in started)
+    done = [each.finish() for each in started]
     assert [each.returncode for each in done] == [0, 0]
     assert sorted("up to date" in each.stderr for each in done) == [False, True]
 
