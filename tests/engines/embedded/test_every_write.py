@@ -28,7 +28,7 @@ Open = Callable[..., EmbeddedEngine]
 
 OPTIONS: Final = {"max_running": 1, "retention": RETENTION, "housekeeping_every": 0.01}
 
-pytestmark = pytest.mark.deep
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(deep(ordinary=60, deep=600))]
 """A deep run tries each operation in each way that it can fail, not some."""
 
 STEP: Final = deep(ordinary=5, deep=1)
