@@ -68,7 +68,7 @@ class Admission:
             params=self.params,
             secrets=self.secrets,
             labels=new.labels,
-            priority=task.options.priority if new.priority is None else new.priority,
+            priority=int(task.options.priority if new.priority is None else new.priority),
             timeout=_timeout(new, task),
             attempt=0 if pending else 1,
             max_attempts=task.max_attempts,

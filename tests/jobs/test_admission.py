@@ -50,6 +50,12 @@ def test_a_plain_submission_is_a_pending_job_due_now() -> None:
     )
 
 
+def test_a_priority_is_a_plain_integer() -> None:
+    """What counts as one in Python, but is not written as one in JSON, becomes one."""
+    job = _admit(_task(priority=True))
+    assert (job.priority, type(job.priority)) == (1, int)
+
+
 def test_a_clock_that_was_set_back_delays_no_job() -> None:
     """A job is due by the clock, though ids that only grow may be ahead of it."""
     submission = NewJob(task="resize", params=b'{"width":1}')
