@@ -138,17 +138,23 @@ def _fields_of(record: logging.LogRecord, exception_text: bool) -> dict[str, Any
     return fields if exception_text else {name: _reduced(each) for name, each in fields.items()}
 
 
-def _reduced(value: Any, depth: int = 0) -> Any:
-    """A value with the types of exceptions in their places."""
+def _reduced(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """A value with the types of exceptions in their places; `within` are the ids of what it is in.
+
+    What is within itself is not followed: a circle of many would take for ever.
+    """
+    inside = (*within, id(value))
     match value:
         case BaseException():
             return class_name(value)
-        case dict() | list() | tuple() | set() | frozenset() if depth == _MAX_DEPTH:
+        case dict() | list() | tuple() | set() | frozenset() if (
+            id(value) in within or len(within) == _MAX_DEPTH
+        ):
             return "…"
         case dict():
-            return {name: _reduced(each, depth + 1) for name, each in value.items()}
+            return {name: _reduced(each, inside) for name, each in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_reduced(each, depth + 1) for each in value]
+            return [_reduced(each, inside) for each in value]
         case _:
             return value
 

@@ -293,6 +293,10 @@ class Mute:
 CIRCLE: dict[str, object] = {}
 CIRCLE["itself"] = CIRCLE
 
+CIRCLES: list[object] = []
+CIRCLES += [CIRCLES] * 100
+"""To follow each of its ways would take years."""
+
 
 @pytest.mark.parametrize(
     ("value", "shown"),
@@ -321,10 +325,11 @@ def test_values_that_are_no_json(value: object, shown: str) -> None:
         ([ValueError(SECRET), 1], "['ValueError', 1]"),
         ({"a": (KeyError(SECRET),)}, "{'a': ['KeyError']}"),
         (CIRCLE, "…"),
+        (CIRCLES, "['…', '…', "),
         (Mute(), "(its text cannot be had: RuntimeError)"),
         ("as it is", "as it is"),
     ],
-    ids=["exception", "list", "dictionary", "circle", "mute", "text"],
+    ids=["exception", "list", "dictionary", "circle", "circles", "mute", "text"],
 )
 def test_an_exception_as_a_value(value: object, shown: str) -> None:
     """Without their texts exceptions are types, wherever in an added value they are."""
