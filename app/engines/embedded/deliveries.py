@@ -64,10 +64,13 @@ class JournalDeliveries:
         answers = self._journal.answers
         done: asyncio.Future[bool] = answers.new()
         change = Redeliver(job_id, self._now())
-        self._journal.deliver(Write(change, partial(resolve, done), partial(refuse, done)))
-        was_there = await answers.wait(done)
+        self._journal.deliver(Write(change, partial(self._due, done), partial(refuse, done)))
+        return await answers.wait(done)
+
+    def _due(self, done: asyncio.Future[bool], was_there: bool) -> None:
+        """A delivery is due, be it that nobody waits for that any more."""
         self.news.set()
-        return was_there
+        resolve(done, was_there)
 
     def _recorded(self, job_id: UUID, done: asyncio.Future[None], _: bool | None) -> None:
         self._held.discard(job_id)
