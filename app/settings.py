@@ -150,7 +150,7 @@ def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
 
 def _require_propagators(names: str) -> None:
     """Raise `BadSettings` for what OpenTelemetry would raise while FastAPI is imported."""
-    for name in filter(None, map(str.strip, names.split(","))):
+    for name in map(str.strip, names.split(",") if names else ()):
         if name.lower() == "none":
             return
         if not entry_points(group="opentelemetry_propagator", name=name):

@@ -194,6 +194,7 @@ def test_values_that_are_none(tmp_path: Path) -> None:
     """A start with a wrong value of OpenTelemetry's says so in one line."""
     for name, value in (
         ("OTEL_PROPAGATORS", "tracecontext,smoke"),
+        ("OTEL_PROPAGATORS", "tracecontext,"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
     ):
         settings = {name: value, "OTEL_TRACES_EXPORTER": "console", "AWAITD_PORT": "0"}
