@@ -18,6 +18,9 @@ HELD: Final[Millis] = 60_000
 _RESTS: Final = 100
 """How many times as long as it took to count them figures serve: a million takes 0.2 s."""
 
+_SERVES: Final = 60.0
+"""Seconds that they serve at most: a question may have waited for a lock, or for a connection."""
+
 _TAKE: Final = (
     f"SELECT {SUMMARY}, taken.attempts FROM take_deliveries(%s, %s, %s, %s, %s) AS taken "
     "JOIN jobs j USING (id) ORDER BY taken.receiver"
@@ -70,7 +73,8 @@ class TableDeliveries:
         loop = asyncio.get_running_loop()
         if (began := loop.time()) >= self._counted_until:
             [self._counts] = await self._tables.rows("SELECT * FROM delivery_figures()")
-            self._counted_until = loop.time() + _RESTS * (loop.time() - began)
+            now = loop.time()
+            self._counted_until = now + min(_RESTS * (now - began), _SERVES)
         pending, oldest, lost = self._counts
         return DeliveryFigures(pending=pending, oldest=oldest, lost=lost, attempts=self.attempts)
 

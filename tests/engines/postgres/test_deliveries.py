@@ -151,3 +151,15 @@ async def test_figures_are_counted_seldom(
     await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
     assert await engine.deliveries.figures() == before
     assert before.pending == 1
+
+
+async def test_figures_do_not_grow_old(node: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it took to count them, as when they waited for a lock, they are counted anew."""
+    monkeypatch.setattr(deliveries, "_RESTS", 1_000_000)
+    monkeypatch.setattr(deliveries, "_SERVES", 0.0)
+    engine = await node()
+    await ended(engine, await accepted(engine, job_of("echo", webhook=HOOK)))
+    assert (await engine.deliveries.figures()).pending == 1
+    [[due], _] = await engine.deliveries.take(10, Past())
+    await engine.deliveries.record(due, Tried(delivered_at=9, status=200))
+    assert (await engine.deliveries.figures()).pending == 0
