@@ -22,7 +22,7 @@ from app.api.requests import (
     state_of,
     waited_for,
 )
-from app.api.security import Caller, caller_of, job_in_path, require_seen
+from app.api.security import Caller, caller_of, job_in_path, job_seen_by, require_seen
 from app.api.submission import addressed, new_job
 from app.jobs.models import NewJob
 from app.keys import CANCEL, READ, SUBMIT
@@ -256,7 +256,7 @@ async def cancel_job(job_id: describe.JobId, request: Request) -> Response:
     raised where its coroutine awaits, and it is cancelled when that has really ended.
     """
     caller = caller_of(request, CANCEL)
-    job = await job_in_path(request, job_id, CANCEL)
+    job = await job_seen_by(caller, job_id, request)
     require_known_query(request)
     wanted = caller.shown(preferences(request))
     job = await state_of(request).engine.cancel(job.id, if_version=version_required(job, request))

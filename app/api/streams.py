@@ -22,7 +22,7 @@ from app.api.requests import (
     root_of,
     state_of,
 )
-from app.api.security import Caller, caller_of, job_in_path
+from app.api.security import Caller, caller_of, job_seen_by
 from app.jobs.errors import StoreUnavailable
 from app.jobs.events import EventKind, JobEvent, Watch
 from app.jobs.texts import to_json
@@ -58,7 +58,7 @@ async def get_job_events(job_id: describe.JobId, request: Request) -> Response:
     The stream ends with the job. Resumed past that, the answer is 204, which stops a browser.
     """
     caller = caller_of(request, READ)
-    job = await job_in_path(request, job_id)
+    job = await job_seen_by(caller, job_id, request)
     require_known_query(request)
     since = _last_event_id(request)
     if job.done and since is not None and since >= job.version:
