@@ -2,7 +2,7 @@
 
 import asyncio
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from app.engines.postgres.listing import PROGRESS
@@ -49,10 +49,15 @@ class Keys:
         return await asyncio.shield(asking)
 
     async def _ask(self, key: Key) -> tuple[Job, bytes | None] | None:
-        close = partial(self._asking.pop, key, None)
+        close = partial(self._close, key, asyncio.current_task())
         try:
             for fingerprint, *row in await self._tables.rows(_OF_KEY, key, close):
                 return await self._tables.whole(row), fingerprint
             return None
         finally:
             close()
+
+    def _close(self, key: Key, asking: asyncio.Task[Any] | None) -> None:
+        """Nobody shares this read any more; one that has not begun yet is left alone."""
+        if self._asking.get(key) is asking:
+            self._asking.pop(key, None)

@@ -1,13 +1,18 @@
 """Bursts of one idempotency key."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
+from app.engines.postgres.keys import Keys
+from app.engines.postgres.rows import Row
+from app.engines.postgres.tables import Tables
 from app.jobs.models import JobQuery
 from tests.engines.harness import LONG, accepted
 from tests.engines.puppets import Puppets, job_of
@@ -83,6 +88,49 @@ async def test_known_while_it_is_written(url: str, nodes: list[PostgresEngine]) 
         replay = await replaying
         assert replay is not None
         assert replay.job.id == (await submitting).id
+
+
+class OneConnection(Tables):
+    """Tables with one connection and without any job, which count what they are asked."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Semaphore(1)
+        self.goes_on = asyncio.Event()
+        self.reads = 0
+
+    async def rows(
+        self,
+        query: str | sql.Composed,
+        values: Sequence[Any] = (),
+        begun: Callable[[], object] = lambda: None,
+    ) -> list[Row]:
+        async with self.free:
+            begun()
+            self.reads += 1
+            await self.goes_on.wait()
+        return []
+
+
+async def test_the_end_of_one_read_leaves_the_next_one_shared() -> None:
+    """Who comes while a read waits for a connection shares it, though an earlier one has ended."""
+    tables = OneConnection()
+    keys = Keys(tables)
+    first = asyncio.create_task(keys.find(("", "k")))
+    while not tables.reads:  # noqa: ASYNC110  none says
+        await asyncio.sleep(0)
+    in_between = asyncio.create_task(tables.free.acquire())
+    await asyncio.sleep(0)
+    asking = [asyncio.create_task(keys.find(("", "k")))]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    tables.goes_on.set()
+    await first
+    asking += [asyncio.create_task(keys.find(("", "k"))) for _ in range(2)]
+    await asyncio.sleep(0)
+    await in_between
+    tables.free.release()
+    await asyncio.gather(*asking)
+    assert tables.reads == 2
 
 
 def connections_taken(engine: PostgresEngine) -> int:
