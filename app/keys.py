@@ -236,7 +236,7 @@ class Keys:
             keys = self._file.read()
         except BadKeys as error:
             self._again_at = self._now() + _PAUSE
-            log.error("the keys stay as they were: %s", error)
+            log.error("the keys stay as they were: %s", str(error))
             return
         self._seen = stamp
         self._take(keys)

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import MutableMapping
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from datetime import UTC, datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, TypeAlias
 
 from structlog.processors import JSONRenderer
@@ -24,6 +25,12 @@ _LOG: Final = logging.getLogger(__name__)
 _INDENT: Final = "    "
 _MAX_EXCEPTION: Final = 50_000
 _MAX_DEPTH: Final = 8
+_HOLDERS: Final = (
+    *(dict, MappingProxyType, list, tuple, set, frozenset, deque),
+    *(KeysView, ValuesView, ItemsView),
+)
+"""What exceptions are looked for in; of anything else nobody knows what a look would do."""
+
 _DETAILS: Final = "\n%s"
 """How the message of a record ends that has details of several lines: a stack, a traceback."""
 
@@ -118,6 +125,8 @@ def without_query(record: logging.LogRecord) -> bool:
 
 def _message_of(record: logging.LogRecord, exception_text: bool) -> tuple[str, str | None]:
     """A record's message, and apart from it what belongs below its line, if it has such details."""
+    if not exception_text:
+        record = logging.makeLogRecord(vars(record) | {"args": _with_types(record.args)})
     message = record.getMessage()
     if not exception_text and record.name == "asyncio":
         # Its further lines are objects as Python shows them, an exception's text included.
@@ -126,6 +135,13 @@ def _message_of(record: logging.LogRecord, exception_text: bool) -> tuple[str, s
         return message, None
     details = str(record.args[-1])
     return message[: -len(details) - 1], details
+
+
+def _with_types(args: Any) -> Any:
+    """What is put into a message, with the types of exceptions in their places."""
+    if isinstance(args, tuple):
+        return tuple(class_name(arg) if isinstance(arg, BaseException) else arg for arg in args)
+    return class_name(args) if isinstance(args, BaseException) else args
 
 
 def _fields_of(record: logging.LogRecord, exception_text: bool) -> dict[str, Any]:
@@ -144,19 +160,15 @@ def _reduced(value: Any, within: tuple[int, ...] = ()) -> Any:
     What is within itself is not followed: a circle of many would take for ever.
     """
     inside = (*within, id(value))
-    match value:
-        case BaseException():
-            return class_name(value)
-        case dict() | list() | tuple() | set() | frozenset() if (
-            id(value) in within or len(within) == _MAX_DEPTH
-        ):
-            return "…"
-        case dict():
-            return {name: _reduced(each, inside) for name, each in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_reduced(each, inside) for each in value]
-        case _:
-            return value
+    if isinstance(value, BaseException):
+        return class_name(value)
+    if not isinstance(value, _HOLDERS):
+        return value
+    if id(value) in within or len(within) == _MAX_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        return {_with_types((name,))[0]: _reduced(each, inside) for name, each in value.items()}
+    return [_reduced(each, inside) for each in value]
 
 
 def _encoded(entry: dict[str, Any], **_: object) -> str:

@@ -3,8 +3,10 @@ import json
 import logging
 import re
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -324,12 +326,28 @@ def test_values_that_are_no_json(value: object, shown: str) -> None:
         (ValueError(SECRET), "ValueError"),
         ([ValueError(SECRET), 1], "['ValueError', 1]"),
         ({"a": (KeyError(SECRET),)}, "{'a': ['KeyError']}"),
+        (deque([ValueError(SECRET)]), "['ValueError']"),
+        (MappingProxyType({"a": KeyError(SECRET)}), "{'a': 'KeyError'}"),
+        ({"a": KeyError(SECRET)}.values(), "['KeyError']"),
+        ({KeyError(SECRET): 1}, "{'KeyError': 1}"),
         (CIRCLE, "…"),
         (CIRCLES, "['…', '…', "),
         (Mute(), "(its text cannot be had: RuntimeError)"),
         ("as it is", "as it is"),
     ],
-    ids=["exception", "list", "dictionary", "circle", "circles", "mute", "text"],
+    ids=[
+        "exception",
+        "list",
+        "dictionary",
+        "deque",
+        "proxy",
+        "values",
+        "key",
+        "circle",
+        "circles",
+        "mute",
+        "text",
+    ],
 )
 def test_an_exception_as_a_value(value: object, shown: str) -> None:
     """Without their texts exceptions are types, wherever in an added value they are."""
@@ -342,6 +360,16 @@ def test_an_exception_as_a_value(value: object, shown: str) -> None:
     assert SECRET not in str(lines)
     assert shown in lines[0]
     assert json.loads(lines[1])["event"] == "here"
+
+
+@pytest.mark.parametrize(
+    "formatter", [LineFormatter(FORMAT, exception_text=False), JsonFormatter(exception_text=False)]
+)
+def test_an_exception_in_a_message(formatter: logging.Formatter) -> None:
+    """Without their texts exceptions are types in what a message is made of, too."""
+    line = formatter.format(record("%s after %d", ValueError(SECRET), 3))
+    assert SECRET not in line
+    assert "ValueError after 3" in line
 
 
 def test_details_in_an_object() -> None:

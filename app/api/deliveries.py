@@ -13,6 +13,7 @@ from app.api.security import caller_of, job_seen_by
 from app.jobs.errors import JobExpired
 from app.jobs.models import Job
 from app.jobs.texts import to_json
+from app.keys import READ
 
 router = APIRouter(tags=["jobs"])
 
@@ -38,7 +39,7 @@ async def redeliver(job_id: describe.JobId, request: Request) -> Response:
     It is the same event with the same `webhook-id`: a receiver that has done what it asks for does
     nothing. The attempt is made at once; if it fails, those that were left are made after it.
     """
-    caller = caller_of(request)
+    caller = caller_of(request, READ)  # for the answer tells what became of the attempts
     caller.require_submit()
     job = await job_seen_by(caller, job_id, request)
     caller.require_task(job.task)

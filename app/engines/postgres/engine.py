@@ -117,6 +117,7 @@ class PostgresEngine:
             await self.deliveries.let_go()
             await self._worker.writer.close()
         finally:
+            await self._submissions.close()
             await self._heartbeat.stop()
             await self._reading.stop()
             await self._listener.close()

@@ -37,6 +37,9 @@ class Keys:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._asking: dict[Key, asyncio.Task[tuple[Job, bytes | None] | None]] = {}
+        """The reads that have not begun, which who comes now shares."""
+        self._reads: set[asyncio.Task[Any]] = set()
+        """Those that have not ended."""
 
     async def find(self, key: Key) -> tuple[Job, bytes | None] | None:
         """The job of a key and the fingerprint it came with, as committed when it was asked for.
@@ -46,7 +49,16 @@ class Keys:
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._ask(key), name="awaitd-key")
+            self._reads.add(asking)
+            asking.add_done_callback(self._reads.discard)
         return await asyncio.shield(asking)
+
+    async def close(self) -> None:
+        """End the reads that nobody waits for any more."""
+        for read in self._reads:
+            read.cancel()
+        if self._reads:
+            await asyncio.wait(self._reads)
 
     async def _ask(self, key: Key) -> tuple[Job, bytes | None] | None:
         close = partial(self._close, key, asyncio.current_task())

@@ -57,6 +57,10 @@ class Submissions:
         """Those of them that have a key."""
         self._keys = Keys(tables)
 
+    async def close(self) -> None:
+        """End what is read for nobody."""
+        await self._keys.close()
+
     def continue_after(self, newest_id: int) -> None:
         """Give out only ids above the newest one that was there at the start."""
         self._ids = JobIds(self._now, newest_id, self._random_bytes)

@@ -136,3 +136,20 @@ async def test_the_end_of_one_read_leaves_the_next_one_shared() -> None:
 def connections_taken(engine: PostgresEngine) -> int:
     """How often a connection has been asked for to read."""
     return engine._tables._pool.get_stats()["requests_num"]
+
+
+async def test_reads_end_with_the_engine(url: str, puppets: Puppets) -> None:
+    """A read that nobody waits for any more does not outlive the engine."""
+    config = PostgresConfig(url=url, watch_loop=False, works=False, housekeeping_every=3600.0)
+    with psycopg.connect(conninfo(url)) as lock, psycopg.connect(conninfo(url)) as db:
+        db.autocommit = True
+        async with PostgresEngine(puppets.registry(), config) as node:
+            lock.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+            asking = asyncio.create_task(node.replay(NEW))
+            while not db.execute(READS).fetchall():  # noqa: ASYNC110  none says
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.wait((asking,))
+            assert "awaitd-key" in {task.get_name() for task in asyncio.all_tasks()}
+        assert "awaitd-key" not in {task.get_name() for task in asyncio.all_tasks()}
+        lock.rollback()
