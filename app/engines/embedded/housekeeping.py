@@ -33,7 +33,8 @@ class Housekeeping:
         self._ledger = ledger
         self._config = config
         self._task: asyncio.Task[None] | None = None
-        self._lost = 0
+        self._lost: int | None = None
+        """Deliveries that had been lost when that was last looked at."""
         self.loop_lag = 0.0
         """Seconds that the event loop was last late by."""
 
@@ -77,7 +78,7 @@ class Housekeeping:
     def _tell_of_lost(self) -> None:
         with contextlib.suppress(StoreUnavailable):
             before, self._lost = self._lost, self._deliveries_lost()
-            if self._lost > before:
+            if before is not None and self._lost > before:
                 log.warning(LOST, self._lost - before)
 
     def _deliveries_lost(self) -> int:

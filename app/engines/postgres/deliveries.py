@@ -37,7 +37,7 @@ _REDELIVER: Final = (
     "WHERE id = %s RETURNING id) "
     "SELECT pg_notify('awaitd_deliveries', '') FROM found"
 )
-"""Whoever holds it goes on to."""
+"""Leaves it with whoever holds it."""
 
 _LET_GO: Final = (
     "UPDATE deliveries SET due_at = next_at WHERE id = ANY(%s) AND due_at IS NOT NULL RETURNING id"
