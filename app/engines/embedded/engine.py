@@ -229,7 +229,8 @@ class EmbeddedEngine:
         """Wait until the job's outcome is on disk, but for no store that is slow or fails."""
         if self._journal.error is None and self._asking is not None:
             told = asyncio.get_running_loop().create_future()
-            live.asking = [*(live.asking or ()), told]
+            live.asking = live.asking or []
+            live.asking.append(told)
             await self._asking.wait(told)
 
     def _as_it_stands(self, job_id: UUID, owner: str | None = None) -> Job:
