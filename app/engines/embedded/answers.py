@@ -27,11 +27,10 @@ class Answers:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         within: float = STORE_TIMEOUT,
         late: Callable[[asyncio.Future[Any]], None] = _refuse_late,
     ) -> None:
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._within = within
         self._late = late
         self._awaited: deque[tuple[float, asyncio.Future[Any]]] = deque()

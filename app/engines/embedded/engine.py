@@ -67,8 +67,7 @@ class EmbeddedEngine:
     async def __aenter__(self) -> Self:
         """Open the journal, recover what a crash left, start running jobs."""
         unfinished = self._journal.open(self._config.lock_wait, self._look)
-        loop = asyncio.get_running_loop()
-        self._asking = Answers(loop, SETTLES_WITHIN, lambda asks: resolve(asks, None))
+        self._asking = Answers(SETTLES_WITHIN, lambda asks: resolve(asks, None))
         self._submissions.continue_after(self._journal.newest_id)
         try:
             await self._recover(unfinished)

@@ -97,7 +97,7 @@ class Journal:
             raise self._bad(error) from error
         self._writer = self._make_writer(self._connect, partial(_post, loop))
         self._writer.start()
-        self._answers = Answers(loop)
+        self._answers = Answers()
         self._reader.damage = self._damage
         return unfinished
 
