@@ -38,6 +38,8 @@ class Cycle(RequestResponseCycle):
     response_started = response_complete = False
     chunked_encoding: bool | None = None
     expected_content_length = 0
+    _is_open = False
+    """Whether the body ends with the connection."""
 
     def __init__(self, connection: HttpToolsProtocol, scope: Any, transport: Any) -> None:
         """A request of a connection, whose answer goes to `transport`; the last one at first."""
@@ -74,6 +76,17 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         self.on_response()
         return True
+
+    async def send(self, message: Any) -> None:
+        """Send a head or some of a body; to HTTP/1.0, which knows no chunks, all that comes."""
+        if message["type"] == "http.response.start":
+            names = dict(message.get("headers", ()))
+            if self.scope.get("http_version") == "1.0" and b"content-length" not in names:
+                self._is_open, self.chunked_encoding = True, False
+        elif self._is_open:
+            more = bool(message.get("more_body", False))
+            self.expected_content_length = len(message.get("body", b"")) + more
+        await super().send(message)
 
     async def send_500_response(self) -> None:
         """Answer for an app that failed or was cut off; after a beginning or without a taker, end.

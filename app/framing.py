@@ -1,5 +1,6 @@
 """Where a request ends, as everybody in front of us reads it too."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -7,6 +8,8 @@ from app.api.problems import Problem
 from app.api.replies import Field
 
 _VERSIONS: Final = ("1.0", "1.1")
+
+_ADDRESS: Final = re.compile(rb"\s*[\[\]0-9A-Fa-f.:]+\s*")
 
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 
@@ -34,8 +37,14 @@ def require_plain_framing(
 
 
 def is_passed_on(by_name: Mapping[bytes, bytes]) -> bool:
-    """Whether a proxy says for whom it asks, which is uvicorn's to look at."""
-    return not _FORWARDED.isdisjoint(by_name)
+    """Whether a proxy says for whom it asks, which is uvicorn's to look at.
+
+    What can be no address is left alone: uvicorn would take any text for one.
+    """
+    if _FORWARDED.isdisjoint(by_name):
+        return False
+    addresses = by_name.get(b"x-forwarded-for")
+    return addresses is None or all(map(_ADDRESS.fullmatch, addresses.split(b",")))
 
 
 def bad_request(detail: str) -> Problem:

@@ -155,7 +155,7 @@ class Connection(HttpToolsProtocol):
         }
         cycle = Cycle(self, scope, self.transport)
         cycle.keep_alive = version != "1.0" and self.parser.should_keep_alive()
-        cycle.waiting_for_100_continue = self.expect_100_continue
+        cycle.waiting_for_100_continue = self.expect_100_continue and version != "1.0"
         scope[WHOLE] = cycle.send_whole
         return cycle
 

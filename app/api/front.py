@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.errors import answer_to
 from app.api.replies import WHOLE, Reply, complete
 from app.api.requests import STATE, ApiState
-from app.api.traffic import ByStatus, Traffic, by_status
+from app.api.traffic import GONE, ByStatus, Traffic, by_status
 from app.log_context import request_here
 
 _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
@@ -79,7 +79,7 @@ class Front:
                 await response(scope, receive, send)
             call.answered[response.status_code].add(perf_counter() - begin)
         except ClientDisconnect:
-            pass  # nobody is left to be answered
+            call.answered[GONE].add(perf_counter() - begin)
 
     def _find(self, scope: Scope) -> tuple[_Call | None, str]:
         """The call for a request, and the part of its path that varies."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.replies import Fields, complete
 from app.api.requests import STATE
+from app.api.traffic import GONE
 
 HEAD: Final = "awaitd.head"
 """In the scope of a GET that was a HEAD, for those whose body would never end."""
@@ -43,7 +44,7 @@ class EveryAnswer:
         try:
             await self._app(routed, receive, send_on)
         except ClientDisconnect:
-            pass  # nobody is left to be answered
+            status = status or GONE
         except Exception as error:
             if status:
                 raise

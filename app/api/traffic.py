@@ -11,6 +11,9 @@ ByStatus: TypeAlias = defaultdict[int, Buckets]
 """Seconds until answers were complete, by their status."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+GONE: Final = 499
+"""The status of an answer that nobody was left to be given, as proxies count it."""
+
 _OTHER: Final = "other"
 """A method or a path of nobody's: strangers make up neither names nor numbers of metrics."""
 

@@ -50,18 +50,18 @@ class Ledger:
             counts.clear()
 
     def moved(
-        self, task: str, before: Status | None, after: Status, started_at: Millis | None = None
+        self, task: str, before: Status | None, after: Status, ran: Millis | None = None
     ) -> None:
         """A job has a new status: `before` is None for a new one.
 
-        `started_at` is that of the attempt with which it ended, if there was one.
+        `ran` is how long the attempt took with which it ended, if there was one.
         """
         counts = self._jobs[task]
         if before is not None:
             counts[before] -= 1
         counts[after] += 1
         if after.finished:
-            self._ended(task, after, started_at)
+            self._ended(task, after, ran)
 
     def jobs(self) -> dict[Status, int]:
         """How many jobs there are by status."""
@@ -87,9 +87,8 @@ class Ledger:
         """The ends of jobs, quarter of an hour by quarter of an hour for a day."""
         return self._periods(self._quarters)
 
-    def _ended(self, task: str, status: Status, started_at: Millis | None) -> None:
+    def _ended(self, task: str, status: Status, ran: Millis | None) -> None:
         now = self._now()
-        ran = None if started_at is None else now - started_at
         if self._observer is not None:
             self._observer.ended(task, status, ran)
         step = None if ran is None else step_of(ran)
@@ -163,16 +162,19 @@ class Ledgers:
         before: Status | None,
         after: Status,
         started_at: Millis | None = None,
+        ended_at: Millis | None = None,
     ) -> None:
         """A job has a new status: `before` is None for a new one.
 
-        `started_at` is that of its attempt, if it starts one or has ended with one.
+        `started_at` and `ended_at` are those of its attempt, if it starts one or has ended with
+        one: how long it took to write that is no part of it.
         """
         if started_at is not None and before is not Status.RUNNING:
             self.observer.started(job.task, started_at - job.run_at)
-        self._all.moved(job.task, before, after, started_at)
+        ran = None if started_at is None or ended_at is None else ended_at - started_at
+        self._all.moved(job.task, before, after, ran)
         if job.owner is not None:
-            self.of(job.owner).moved(job.task, before, after, started_at)
+            self.of(job.owner).moved(job.task, before, after, ran)
 
     def removed(self, gone: Mapping[Kind, int]) -> None:
         """Finished jobs have left the store."""

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.raw import connect
 from tests.support.server import Server
 
 ROOT: Final = Path(__file__).parents[2]
@@ -187,3 +188,16 @@ def test_the_dashboard_and_the_docs_leave_out_none(client: httpx.Client) -> None
     assert families == DOCUMENTED
     text = json.dumps(DASHBOARD)
     assert [name for name in families if name not in text] == []
+
+
+def test_who_hangs_up_is_counted(server: Server, client: httpx.Client) -> None:
+    """A request that nobody was left to be given the answer of has status 499."""
+    job = server.submit("sleep", seconds=3600)["links"]["self"]
+    for path in (job, f"{job}/result"):
+        with connect(server.url) as peer:
+            peer.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nPrefer: wait=60\r\n\r\n".encode())
+    pattern = r'_duration_seconds_count\{method="GET",route="(.*)",status="499"\}'
+    asked = {"/jobs/{job_id}", "/jobs/{job_id}/result"}
+    while not asked <= set(re.findall(pattern, client.get("/metrics").text)):
+        pass
+    client.delete(job)

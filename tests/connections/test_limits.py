@@ -196,6 +196,26 @@ async def test_queued_bodies_are_bounded() -> None:
             assert sum(len(cycle.body) for cycle, _ in queued) < 1_000_000
 
 
+async def in_parts(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with what it gets, of a length that it does not tell."""
+    body = (await receive())["body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"got ", "more_body": True})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def test_of_http_1_0_no_more_is_expected_than_it_knows() -> None:
+    """Neither chunks nor 100 Continue: what has no length ends with the connection."""
+    head = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    async with listening(in_parts) as listener, listener.connect() as peer:
+        peer.send(head + b"this")
+        head, _, body = (await peer.rest()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"transfer-encoding" not in head
+    assert (head.count(b"connection: close"), body) == (1, b"got this")
+
+
 @pytest.mark.parametrize(
     "bad",
     [b"\x00\x01", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"],

@@ -154,3 +154,22 @@ def test_the_file_is_private(keys: KeyFile) -> None:
     keys.add("anna")
     assert os.stat(keys.path).st_mode & 0o777 == 0o600
     assert os.stat(keys.path.parent).st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("9.9.9.9", "9.9.9.9"),
+        ("2001:db8::1, 10.0.0.1", "10.0.0.1"),
+        ("9.9.9.9 job_id=forged", "127.0.0.1"),
+        ("root", "127.0.0.1"),
+    ],
+)
+def test_who_asks_is_an_address(server: Server, keys: KeyFile, told: str, shown: str) -> None:
+    """What a proxy says of whom it asks for is looked at only if it can be an address."""
+    key = keys.add("anna")
+    headers = bearer(key) | {"X-Forwarded-For": told}
+    job = server.client.post("/jobs", json={"task": "never_end"}, headers=headers).json()
+    [line] = [line for line in server.log.splitlines() if f"submit of job {job['id']}" in line]
+    assert f" from {shown}" in line
+    assert told == shown or told not in line

@@ -245,7 +245,7 @@ class Dispatcher:
         attempt, live.attempt = live.attempt, None
         asking, live.asking, live.is_ending = live.asking, None, False
         if status is not None:
-            self._ledger.moved(live, Status.RUNNING, status, live.started_at)
+            self._ledger.moved(live, Status.RUNNING, status, live.started_at, finish.ended.at)
             if attempt is not None:
                 self._journal.reader.recent.ended(attempt.job, finish, status)
         retry_at = finish.ended.outcome.retry_at

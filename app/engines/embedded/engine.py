@@ -27,7 +27,7 @@ from app.jobs.ledger import REMEMBERED, Ledgers
 from app.jobs.live import LiveJob
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
-from app.jobs.runner import Outcome, crashed
+from app.jobs.runner import crashed
 from app.jobs.watchdog import Watchdog
 from app.jobs.watching import Watching
 from app.scheduler import Status
@@ -279,22 +279,22 @@ class EmbeddedEngine:
     def _recover_crashed(self, job: Job) -> asyncio.Future[None]:
         outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
         done: asyncio.Future[None] = self._journal.answers.new()
-        then = partial(self._recovered, job, outcome, done)
         ended = Ended(
             *(job.id, job.attempt, self._config.now(), outcome),
             has_secrets=True,
             has_webhook=job.webhook is not None,
         )
+        then = partial(self._recovered, job, ended, done)
         self._journal.finish(Finish(ended, self._journal.next_version()), then)
         return done
 
     def _recovered(
-        self, job: Job, outcome: Outcome, done: asyncio.Future[None], status: Status | None
+        self, job: Job, ended: Ended, done: asyncio.Future[None], status: Status | None
     ) -> None:
         done.set_result(None)
         if status is not None:
-            self._ledger.moved(job, Status.RUNNING, status, job.started_at)
+            self._ledger.moved(job, Status.RUNNING, status, job.started_at, ended.at)
         self._feed.changed(job.id)
         self.deliveries.news.set()
-        if status is Status.PENDING and outcome.retry_at is not None:
-            self._dispatcher.add(replace(job, status=status, run_at=outcome.retry_at))
+        if status is Status.PENDING and (retry_at := ended.outcome.retry_at) is not None:
+            self._dispatcher.add(replace(job, status=status, run_at=retry_at))

@@ -142,7 +142,7 @@ class View:
             self._unfinished[job.id] = job if job.params == b"{}" else replace(job, params=b"{}")
             self._count(job, 1)
         status = None if before is None else before.status
-        self.ledger.moved(job, status, job.status, job.started_at)
+        self.ledger.moved(job, status, job.status, job.started_at, job.finished_at)
 
     def _count(self, job: Job, change: int) -> None:
         self._all[job.status] += change

@@ -96,3 +96,23 @@ async def test_not_in_a_further_attempt(engine: EmbeddedEngine, puppets: Puppets
     assert (await engine.get(job.id)).attempt == 2
     puppets.end("a", attempt=2)
     await ended(engine, job)
+
+
+async def test_how_long_it_ran(
+    open_embedded: Callable[..., EmbeddedEngine], faults: Faults, puppets: Puppets
+) -> None:
+    """How long it took to write how a job has ended is no part of how long it ran."""
+    now = [10**12]
+    async with open_embedded(now=lambda: now[0]) as engine:
+        job = await accepted(engine, job_of("hold", "a"))
+        hanging, go_on = hang(faults, at="UPDATE jobs")
+        await puppets.begun("a")
+        now[0] += 2_000
+        puppets.end("a")
+        await hanging.wait()
+        now[0] += 3_600_000
+        go_on.set()
+        await ended(engine, job)
+        durations = (await engine.figures()).tasks["hold"].durations
+        assert durations is not None
+        assert durations.p99 == pytest.approx(2, rel=0.1)
