@@ -2,6 +2,7 @@
 
 import os
 from typing import Final
+from urllib.parse import urlsplit
 
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
@@ -13,7 +14,11 @@ def server_url(url: str | None) -> str:
 
 def is_url(url: str) -> bool:
     """Whether a server can be there."""
-    return url.startswith(("http://", "https://"))
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of an address or a port that is none
+        return False
 
 
 def authorization() -> dict[str, str]:

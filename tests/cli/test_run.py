@@ -171,8 +171,9 @@ def test_a_server_that_is_busy(awaitd: Awaitd, jobs: Server) -> None:
         assert ran.stderr.endswith("; trying again\n")
 
 
-def test_an_address_that_is_none(awaitd: Awaitd) -> None:
+@pytest.mark.parametrize("url", ["foo", "http://[::1", "http://127.0.0.1:99999", "http://:80"])
+def test_an_address_that_is_none(awaitd: Awaitd, url: str) -> None:
     """It is wrong use, not a server that is not there."""
-    ran = awaitd("tasks", AWAITD_URL="foo")
+    ran = awaitd("tasks", AWAITD_URL=url)
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert "'foo' is no URL of a server" in ran.stderr
+    assert f"{url!r} is no URL of a server" in ran.stderr
