@@ -80,9 +80,9 @@ class Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         """Send a head or some of a body; to HTTP/1.0, which knows no chunks, all that comes."""
         if message["type"] == "http.response.start":
-            names = dict(message.get("headers", ()))
-            if self.scope.get("http_version") == "1.0" and b"content-length" not in names:
-                self._is_open, self.chunked_encoding = True, False
+            if self.scope.get("http_version") == "1.0":
+                self._is_open = b"content-length" not in dict(message.get("headers", ()))
+                self.chunked_encoding = False if self._is_open else None
         elif self._is_open:
             more = bool(message.get("more_body", False))
             self.expected_content_length = len(message.get("body", b"")) + more

@@ -167,7 +167,7 @@ def _reduced(value: Any, within: tuple[int, ...] = ()) -> Any:
     if id(value) in within or len(within) == _MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        return {_with_types((name,))[0]: _reduced(each, inside) for name, each in value.items()}
+        return {_with_types(name): _reduced(each, inside) for name, each in value.items()}
     return [_reduced(each, inside) for each in value]
 
 

@@ -116,8 +116,11 @@ class Connection(HttpToolsProtocol):
         """The request's turn comes once those before it have been answered."""
         version, headers = self.parser.get_http_version(), self.headers
         by_name = dict(headers)
-        if len(headers) > self.limits.max_fields or self._most > self.limits.max_head:
-            self._require_bounds()
+        most = self.limits.max_head
+        # The size is counted only where it may be too large.
+        is_large = self._most > most and self._size_of_head() > most
+        if is_large or len(headers) > self.limits.max_fields:
+            raise self._too_large()
         require_plain_framing(version, headers, by_name)
         if self._is_surplus:
             detail = f"{self.limits.max_connections} connections are open"
@@ -196,15 +199,6 @@ class Connection(HttpToolsProtocol):
         else:
             headers = {"Retry-After": "1"}
             self._refuse(Problem("shutting-down", "this server is shutting down", headers=headers))
-
-    def _require_bounds(self) -> None:
-        """Refuse a complete head that is too large; raises `Problem`."""
-        most = self.limits.max_head
-        if len(self.headers) > self.limits.max_fields:
-            raise self._too_large()
-        # Counted only where it may be too large.
-        if self._most > most and self._size_of_head() > most:
-            raise self._too_large()
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

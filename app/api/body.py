@@ -76,8 +76,6 @@ async def _read(request: Request, limit: int) -> bytes:
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
     body, more = await _some_of(request)
-    if not more and len(body) <= limit:  # as most bodies come
-        return body
     chunks, size = [body], len(body)
     while more and size <= limit:
         body, more = await _some_of(request)

@@ -92,8 +92,7 @@ async def submit_job(request: Request) -> Response:
     submitted = await state.engine.replay(new) if has_key and not dry else None
     if submitted is None:
         state.rates.take(caller.owner)
-        if caller.key is not None or new.copy_of is not None:
-            await _require_tasks(new, caller, request)
+        await _require_tasks(new, caller, request)
         new = addressed(new, request)
         if dry:
             await state.engine.check(new)

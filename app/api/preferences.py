@@ -22,8 +22,6 @@ class Preferences:
     @property
     def applied(self) -> str:
         """The value of `Preference-Applied`; empty when nothing was."""
-        if not self.wait and not self.minimal:
-            return ""
         parts = [f"wait={self.wait:g}"] if self.wait else []
         return ", ".join(parts + ["return=minimal"] * self.minimal)
 

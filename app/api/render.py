@@ -70,16 +70,10 @@ def _state(job: Job) -> str:
     error = "null" if job.error is None else _error(job.error)
     progress = "null" if job.progress is None else _progress(job.progress)
     labels = _labels(job.labels) if job.labels else "{}"
-    counts = _counts(job.priority, job.attempt, job.max_attempts, job.timeout)
-    return f'"error":{error},"progress":{progress},"labels":{labels},{counts}'
-
-
-@lru_cache(maxsize=1024)
-def _counts(priority: int, attempt: int, max_attempts: int, timeout: float | None) -> str:
-    """Kept, for most jobs of a task have the same."""
     return (
-        f'"priority":{priority},"attempt":{attempt},"max_attempts":{max_attempts},'
-        f'"timeout":{"null" if timeout is None else timeout},'
+        f'"error":{error},"progress":{progress},"labels":{labels},"priority":{job.priority},'
+        f'"attempt":{job.attempt},"max_attempts":{job.max_attempts},'
+        f'"timeout":{"null" if job.timeout is None else job.timeout},'
     )
 
 

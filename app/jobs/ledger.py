@@ -30,7 +30,7 @@ class Ledger:
         self._jobs: defaultdict[str, Counter[Status]] = defaultdict(Counter)
         self._durations: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._ends = Ends(self.since - self.since % MINUTE)
-        """Of this minute, which each end is counted in; the minutes and quarters get it whole."""
+        """Of this minute, and not handed on yet."""
         self._minutes = Series(MINUTE, MINUTES)
         self._quarters = Series(QUARTER, QUARTERS)
 
@@ -95,16 +95,16 @@ class Ledger:
         if step is not None and status is Status.COMPLETED:
             self._durations[task].add(step)
         if now >= self._ends.start + MINUTE:
-            self._next_minute(now)
+            self._hand_on(now)
         self._ends.add(status, step)
 
     def _periods(self, series: Series) -> list[Period]:
         now = self._now()
-        if now >= self._ends.start + MINUTE:
-            self._next_minute(now)
-        return series.periods(now, self._ends)
+        self._hand_on(now)
+        return series.periods(now)
 
-    def _next_minute(self, now: Millis) -> None:
+    def _hand_on(self, now: Millis) -> None:
+        """Give what was counted to the minutes and quarters, and begin anew."""
         if self._ends.ended:
             self._minutes.add(self._ends)
             self._quarters.add(self._ends)

@@ -99,17 +99,14 @@ class Series:
         self._periods: deque[Ends] = deque(maxlen=length)
 
     def add(self, ends: Ends) -> None:
-        """Count the ends of a shorter period, none of which is still to be counted."""
+        """Count the ends of a shorter period, or of a part of one."""
         self._advance(ends.start)
         self._periods[-1].include(ends)
 
-    def periods(self, now: Millis, ends: Ends) -> list[Period]:
-        """Every period up to now, oldest first; `ends` are the last ones, not counted yet."""
+    def periods(self, now: Millis) -> list[Period]:
+        """Every period up to now, oldest first."""
         self._advance(now)
-        newest = Ends(self._periods[-1].start)
-        newest.include(self._periods[-1])
-        newest.include(ends)
-        return [made.period() for made in (*list(self._periods)[:-1], newest)]
+        return [ends.period() for ends in self._periods]
 
     def _advance(self, now: Millis) -> None:
         """Begin the periods up to now; a clock that was set back counts into the newest."""
