@@ -21,13 +21,13 @@ from types import TracebackType
 from typing import Final, Self
 
 import httpx
+from msgspec import Struct
 
 from app.jobs.config import wall_clock
 from app.jobs.deliveries import Deliveries, Due, Past, Tried
 from app.jobs.errors import StoreUnavailable
 from app.jobs.message import message_of
 from app.jobs.models import Millis
-from app.jobs.record import record
 from app.jobs.webhooks import delivery_id
 from app.outbound import OutboundPolicy, Resolver, outbound_client, outbound_policy
 from app.signing import Signer
@@ -68,8 +68,7 @@ _RESTS: Final = 4
 _EXPECTED: Final = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 
 
-@record(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What came of an attempt: an HTTP status, or the reason why there is none."""
 
     status: int | None = None

@@ -10,13 +10,13 @@ import gc
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 import uvloop
+from msgspec.structs import replace
 
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.config import EmbeddedConfig

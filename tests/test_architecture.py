@@ -57,7 +57,7 @@ LIBRARIES: Final = {
     "app/short_answers.py": "httpcore",
     "app/visible.py": "",
     "app/client/": "httpx stamina",
-    "app/jobs/": "pydantic pydantic_core",
+    "app/jobs/": "msgspec pydantic pydantic_core",
     "app/keys.py": "",
     "app/log_context.py": "",
     "app/outbound.py": "httpcore httpx",

@@ -1,9 +1,8 @@
 """Jobs: submit, read, list and cancel."""
 
-from dataclasses import replace
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from msgspec.structs import replace
 
 from app.api import describe, schemas
 from app.api.body import read_json_object

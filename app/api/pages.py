@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
+from msgspec.structs import replace
 
 from app.api.filters import REPEATABLE, filters_of
 from app.api.problems import Problem

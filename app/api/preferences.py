@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _ITEM: Final = re.compile(r'(?:[^,"]|"[^"]*")+')
 _PREFERENCE: Final = re.compile(r'\s*([^\s=;"]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?')
@@ -12,8 +13,7 @@ _MAX_LENGTH: Final = 4_096
 """Characters that are looked at; what stands behind them is left out of account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preferences:
+class Preferences(Struct, frozen=True):
     """What a caller would like: to wait so many seconds, and the job without its large parts."""
 
     wait: float = 0.0

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request
+from msgspec.structs import replace
 
 from app.api.preferences import Preferences
 from app.api.problems import Problem

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from app.api import describe

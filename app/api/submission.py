@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Request
+from msgspec.structs import replace
 from pydantic import (
     AwareDatetime,
     BaseModel,

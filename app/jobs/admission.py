@@ -1,20 +1,22 @@
 """From a submission to a job: what every engine checks before it accepts one."""
 
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.jobs.errors import InvalidParams, ParamError
 from app.jobs.ids import created_at
 from app.jobs.models import Attempt, Job, Json, Millis, NewJob
-from app.jobs.record import record
 from app.jobs.registry import Task
 from app.jobs.secrets import gaps, merged, pointer_of
-from app.scheduler import Status, Step
-from app.scheduler.states import after
+from app.scheduler.states import PENDING, START, after
 
 MAX_DELAY: Final = 10 * 366 * 86_400.0
 """Seconds that the start of a job can be put off: ten years."""
+
+_BEGUN: Final = after(PENDING, START)
 
 _GONE: Final = (
     "is secret: a copy has it only for the same task and owner, and until that job has ended; "
@@ -35,8 +37,7 @@ def complete(new: NewJob, source: Job | None) -> NewJob:
     return replace(new, task=new.task or source.task, params=params)
 
 
-@record(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """A submission that can be accepted."""
 
     new: NewJob
@@ -63,7 +64,7 @@ class Admission:
         return Job(
             id=job_id,
             task=task.name,
-            status=Status.PENDING if pending else after(Status.PENDING, Step.START),
+            status=PENDING if pending else _BEGUN,
             version=version,
             params=self.params,
             secrets=self.secrets,

@@ -6,17 +6,17 @@ from http import HTTPStatus
 from typing import Final, Protocol
 from uuid import UUID
 
+from msgspec import Struct
+
 from app.jobs.models import Job, Millis
 from app.jobs.observer import OF_ANSWERS, Buckets
-from app.jobs.record import record
 from app.jobs.webhooks import Webhook
 
 LOST: Final = "webhooks given up because their jobs were removed before they were delivered: %d"
 """What the log says of them, however many they are."""
 
 
-@record(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """A delivery that is to be tried now: of the end of `job`, after so many `attempts`."""
 
     job: Job
@@ -24,8 +24,7 @@ class Due:
     attempts: int
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(Struct, frozen=True, kw_only=True):
     """What one attempt came to. With neither time the delivery has failed for good."""
 
     next_at: Millis | None = None
@@ -57,8 +56,7 @@ class Attempts:
             self.given_up["gone" if tried.status == HTTPStatus.GONE else "attempts"] += 1
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class DeliveryFigures:
+class DeliveryFigures(Struct, frozen=True, kw_only=True):
     """The deliveries at a glance."""
 
     pending: int
@@ -70,8 +68,7 @@ class DeliveryFigures:
     attempts: Attempts
 
 
-@record(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """Which receivers are passed over: those that are busy, and those up to one, by their names."""
 
     busy: Collection[str] = ()

@@ -10,6 +10,7 @@ from app.jobs.models import Job, Millis
 from app.jobs.observer import Observer
 from app.jobs.periods import Ends, Histogram, Series, step_of
 from app.scheduler import Status
+from app.scheduler.states import COMPLETED, RUNNING
 
 MINUTE: Final = 60_000
 QUARTER: Final = 15 * MINUTE
@@ -92,7 +93,7 @@ class Ledger:
         if self._observer is not None:
             self._observer.ended(task, status, ran)
         step = None if ran is None else step_of(ran)
-        if step is not None and status is Status.COMPLETED:
+        if step is not None and status is COMPLETED:
             self._durations[task].add(step)
         if now >= self._ends.start + MINUTE:
             self._hand_on(now)
@@ -169,7 +170,7 @@ class Ledgers:
         `started_at` and `ended_at` are those of its attempt, if it starts one or has ended with
         one: how long it took to write that is no part of it.
         """
-        if started_at is not None and before is not Status.RUNNING:
+        if started_at is not None and before is not RUNNING:
             self.observer.started(job.task, started_at - job.run_at)
         ran = None if started_at is None or ended_at is None else ended_at - started_at
         self._all.moved(job.task, before, after, ran)

@@ -84,6 +84,13 @@ class LiveJob:
         coroutine = None if self.attempt is None else self.attempt.coroutine
         return None if coroutine is None else await_chain(coroutine)
 
+    def settled(self) -> None:
+        """How its attempt has ended is in the store: let go who has waited for that."""
+        asking, self.asking, self.is_ending = self.asking, None, False
+        for asks in asking or ():
+            if not asks.done():
+                asks.set_result(None)
+
     def keep(self, lines: Iterable[LogLine]) -> None:
         """Go on from the lines that the store has."""
         self.lines = deque(lines, maxlen=MAX_LINES)

@@ -1,13 +1,13 @@
 """What a job is. Times are milliseconds since the Unix epoch, UTC; durations are seconds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
+from msgspec import Struct, field
+
 from app.jobs.ids import created_at
-from app.jobs.record import record
 from app.jobs.webhooks import Delivery, Webhook
 from app.scheduler import Status
 
@@ -32,8 +32,7 @@ class ErrorType(StrEnum):
     UNKNOWN_TASK = "unknown-task"
 
 
-@record(frozen=True, slots=True)
-class JobError:
+class JobError(Struct, frozen=True):
     """Why a job or an attempt failed; `exception` is the class name of what was raised, if any."""
 
     type: ErrorType
@@ -41,16 +40,14 @@ class JobError:
     exception: str | None = None
 
 
-@record(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a running coroutine says it is: a fraction from 0 to 1, a message, or both."""
 
     fraction: float | None = None
     message: str | None = None
 
 
-@record(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One run of a job. `outcome` is the status it ended in, None while it runs."""
 
     number: int
@@ -60,8 +57,7 @@ class Attempt:
     error: JobError | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """A job as it was last committed, with the progress of its running attempt."""
 
     id: UUID
@@ -71,7 +67,7 @@ class Job:
     """Grows with every committed change, store-wide."""
     params: Json
     """As submitted, with asterisks in the place of what is secret."""
-    secrets: Json | None = field(default=None, repr=False)
+    secrets: Json | None = None
     """What stands there, for the coroutine alone; None where it is not needed, or was forgotten."""
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
@@ -94,6 +90,10 @@ class Job:
     deliveries: tuple[Delivery, ...] = ()
     """Of its webhook; not in lists."""
 
+    def __repr__(self) -> str:
+        """Without what its caller sent: some of that may be secret."""
+        return f"Job({self.id} of {self.task!r}, {self.status}, version {self.version})"
+
     @property
     def created_at(self) -> Millis:
         """When it was submitted."""
@@ -105,8 +105,7 @@ class Job:
         return self.status.finished
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class NewJob:
+class NewJob(Struct, frozen=True, kw_only=True):
     """A submission as the caller made it; the engine checks it against the registry.
 
     `run_at` or `delay` (seconds), not both. A key is remembered as long as its job, for its
@@ -115,7 +114,7 @@ class NewJob:
 
     task: str = ""
     """May be empty in a copy, which then has its original's task, and its params likewise."""
-    params: Json | None = field(default=None, repr=False)
+    params: Json | None = None
     copy_of: UUID | None = None
     priority: int | None = None
     """None: the task's own."""
@@ -132,17 +131,19 @@ class NewJob:
     traceparent: str | None = None
     webhook: Webhook | None = None
 
+    def __repr__(self) -> str:
+        """Without what the caller sent: some of that may be secret."""
+        return f"NewJob({self.task!r} of {self.owner!r})"
 
-@record(frozen=True, slots=True)
-class Submitted:
+
+class Submitted(Struct, frozen=True):
     """The job of a submission; `replayed` when its key was known already."""
 
     job: Job
     replayed: bool = False
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class JobQuery:
+class JobQuery(Struct, frozen=True, kw_only=True):
     """Which jobs to list, newest first, and from where: `before` is the last id already seen.
 
     Several values of one filter are alternatives; all filters and all labels have to fit.
@@ -160,16 +161,14 @@ class JobQuery:
     created_before: Millis | None = None
 
 
-@record(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True):
     """Some of a longer list; `next` is where the following page starts, None at the end."""
 
     items: Sequence[T]
     next: UUID | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class EngineHealth:
+class EngineHealth(Struct, frozen=True, kw_only=True):
     """Whether the engine accepts work: `reason` says why not."""
 
     ready: bool

@@ -9,15 +9,16 @@ import functools
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.jobs.context import ContextSink, JobContext
 from app.jobs.errors import InvalidParams
 from app.jobs.ids import id_text
 from app.jobs.models import ErrorType, Job, JobError, Json, Millis
-from app.jobs.record import record
 from app.jobs.registry import Task
 from app.jobs.retry import delay_after, is_retried
 from app.jobs.secrets import merged
@@ -25,6 +26,7 @@ from app.jobs.signature import BadResult
 from app.jobs.texts import class_name, clipped, message_of, traceback_of
 from app.jobs.tracing import Span, Trace
 from app.scheduler import BackgroundTask, BackgroundTaskScheduler, Step
+from app.scheduler.states import COMPLETE
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,7 @@ class Interruption(Enum):
     SHUTDOWN = "shutdown"
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended and the job's next step.
 
     If the store has a cancel on record when this is written, the step is `CANCEL` whatever stands
@@ -56,8 +57,7 @@ class Outcome:
     retry_at: Millis | None = None
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What a runner goes by beside the task's own options."""
 
     max_result_size: int
@@ -200,7 +200,7 @@ class Attempt:
             case None:
                 if ended.raised is not None:
                     return self._failed(ended.raised, ended)
-                return Outcome(step=Step.COMPLETE, returned=ended.returned)
+                return Outcome(step=COMPLETE, returned=ended.returned)
             case Interruption.CANCEL:
                 return Outcome(step=Step.CANCEL, returned=ended.returned, raised=ended.raised)
             case Interruption.TIMEOUT:
@@ -254,8 +254,7 @@ def retried(outcome: Outcome, job: Job, task: Task | None, limits: Limits) -> Ou
     return replace(outcome, step=Step.RETRY, retry_at=limits.now() + round(delay * 1000))
 
 
-@record(frozen=True, slots=True, kw_only=True)
-class _Ended:
+class _Ended(Struct, frozen=True, kw_only=True):
     """What the coroutine did: the JSON it returned, or what it raised."""
 
     returned: Json | None = None

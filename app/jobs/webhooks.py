@@ -1,26 +1,29 @@
 """Who wants to be told of a job's end by a webhook, and how the telling goes."""
 
-from dataclasses import field
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from app.jobs.record import record
+from msgspec import Struct
+
 from app.scheduler import Status
 
 EVENTS: Final = tuple(status for status in Status if status.finished)
 """What can be told: the statuses in which a job ends. So of each job at most one thing is."""
 
 
-@record(frozen=True, slots=True)
-class Webhook:
+class Webhook(Struct, frozen=True):
     """Where a job's end is to be told, if it ends in one of the `events`."""
 
-    url: str = field(repr=False)
+    url: str
     """May hold what only its owner should know."""
     receiver: str
     """The host and port of the URL."""
     events: tuple[Status, ...] = EVENTS
+
+    def __repr__(self) -> str:
+        """Without its URL."""
+        return f"Webhook({self.receiver!r}, {self.events})"
 
 
 class DeliveryStatus(StrEnum):
@@ -32,8 +35,7 @@ class DeliveryStatus(StrEnum):
     """No further attempt will be made."""
 
 
-@record(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """The telling of one event. Times are milliseconds since the Unix epoch, UTC."""
 
     event: Status

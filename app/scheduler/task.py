@@ -9,21 +9,23 @@ from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 from app.scheduler.errors import TaskNotFinished
-from app.scheduler.states import TRANSITIONS, Status, Step
+from app.scheduler.states import (
+    CANCEL,
+    COMPLETE,
+    FAIL,
+    FAILED,
+    PENDING,
+    START,
+    TRANSITIONS,
+    Status,
+    Step,
+)
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 _Failure: TypeAlias = tuple[BaseException, TracebackType | None]
-
-# For every task, so not looked up in their classes each time.
-_PENDING: Final = Status.PENDING
-_START: Final = Step.START
-_COMPLETE: Final = Step.COMPLETE
-_CANCEL: Final = Step.CANCEL
-_FAIL: Final = Step.FAIL
-_FAILED: Final = Status.FAILED
 
 
 class Owner(Protocol):
@@ -61,7 +63,7 @@ class BackgroundTask(Generic[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T], name: str, owner: Owner) -> None:
         self.name: Final = name
         """The name given to `create_task`, else the function's name."""
-        self._status = _PENDING
+        self._status = PENDING
         self._cancel_requested = self.has_slot = False
         # Held only while they are of use: a finished task keeps no frame alive.
         self.coroutine: Coroutine[Any, Any, T] | None = coroutine
@@ -89,7 +91,7 @@ class BackgroundTask(Generic[T]):
         """
         if self.coroutine is not None:
             raise TaskNotFinished(self.name, self._status)
-        if self._status is _FAILED:
+        if self._status is FAILED:
             # Without its own traceback back, each call would add a few frames more to it.
             error, traceback = cast(_Failure, self._failure)
             raise BaseException.with_traceback(error, traceback)
@@ -118,7 +120,7 @@ class BackgroundTask(Generic[T]):
             self._runner.cancel()
         else:
             self.coroutine.close()  # one that never ran would warn that it was never awaited
-            self._end(_CANCEL, None)
+            self._end(CANCEL, None)
         return True
 
     async def wait(self, timeout: float | None = None) -> T | None:
@@ -165,14 +167,14 @@ class BackgroundTask(Generic[T]):
         For whoever runs it, who reports the end by `returned` or `raised`.
         """
         if self.coroutine is not None:
-            self._status = TRANSITIONS[self._status, _START]
+            self._status = TRANSITIONS[self._status, START]
             self._runner = runner
         return self.coroutine
 
     def returned(self, value: T, context: Context | None) -> None:
         """End with what the coroutine returned; callbacks run in `context`, if it is another."""
         self._value = value
-        self._end(_CANCEL if self._cancel_requested else _COMPLETE, context)
+        self._end(CANCEL if self._cancel_requested else COMPLETE, context)
 
     def raised(self, error: BaseException, context: Context | None) -> None:
         """End with what the coroutine raised, whatever it is, from the frame that has caught it.
@@ -182,14 +184,14 @@ class BackgroundTask(Generic[T]):
         """
         # By its type, for an exception's own `__class__` and `__traceback__` may raise.
         if self._cancel_requested and issubclass(type(error), asyncio.CancelledError):
-            self._end(_CANCEL, context)
+            self._end(CANCEL, context)
             return
         # Past our own frame, which would tie the task into a reference cycle.
         traceback = sys.exc_info()[2]
         traceback = traceback and traceback.tb_next
         BaseException.with_traceback(error, traceback)  # a frozen one refuses the assignment
         self._failure = error, traceback
-        self._end(_CANCEL if self._cancel_requested else _FAIL, context)
+        self._end(CANCEL if self._cancel_requested else FAIL, context)
 
     def _end(self, step: Step, context: Context | None) -> None:
         self._status = TRANSITIONS[self._status, step]

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.jobs.models import ErrorType, Job
 from app.jobs.options import TaskOptions

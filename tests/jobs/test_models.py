@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.jobs.ids import JobIds
 from app.scheduler import Status

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from app.engines.embedded.changes import Cancelled
 from app.jobs.models import Attempt, ErrorType, Job, JobError
@@ -58,7 +59,7 @@ NEW: Final = Job(
     attempts=(Attempt(1, EPOCH),),
     started_at=EPOCH,
 )
-DONE: Final = replace(
+DONE: Final = structs.replace(
     NEW,
     status=Status.COMPLETED,
     version=2,
@@ -66,9 +67,9 @@ DONE: Final = replace(
     finished_at=EPOCH + 2_000,
     attempts=(Attempt(1, EPOCH, EPOCH + 2_000, Status.COMPLETED),),
 )
-SECOND: Final = replace(NEW, id=TWO, version=3, run_at=EPOCH + 2_000)
-ASKED: Final = replace(SECOND, version=4, cancel_requested_at=EPOCH + 3_000)
-CANCELLED: Final = replace(
+SECOND: Final = structs.replace(NEW, id=TWO, version=3, run_at=EPOCH + 2_000)
+ASKED: Final = structs.replace(SECOND, version=4, cancel_requested_at=EPOCH + 3_000)
+CANCELLED: Final = structs.replace(
     ASKED,
     status=Status.CANCELLED,
     version=5,
@@ -174,7 +175,7 @@ def later(kind: type[Any], seconds: float, which: int = 0) -> Change:
 
 def final(**fields: Any) -> Change:
     """The first job is found otherwise in the end."""
-    job = replace(DONE, **fields)
+    job = structs.replace(DONE, **fields)
     return at(Calm, lambda calm: replace(calm, jobs={**calm.jobs, ONE: job}))
 
 
@@ -239,17 +240,17 @@ BAD: Final[Sequence[tuple[str, str, Sequence[Change]]]] = (
     ("final_is_final", "it goes back", [add(Fault, Called(9, "get", ONE), Answered(9, (NEW,)), time=4)]),
     ("final_is_final", "something follows", [final(version=6)]),
     ("final_is_final", "one number, two states", [final(status=Status.CANCELLED)]),
-    ("final_is_final", "one number, two jobs", [at(Answered, lambda a: replace(a, jobs=(replace(SECOND, version=2),)), 2)]),
+    ("final_is_final", "one number, two jobs", [at(Answered, lambda a: replace(a, jobs=(structs.replace(SECOND, version=2),)), 2)]),
     ("ids_grow", "it steps back", [at(Committed, lambda c: replace(c, job_id=id_of(3, -9)), 2)]),
     ("cancels_hold", "nothing is on record", [at(Answered, lambda a: replace(a, jobs=(SECOND,)), 3)]),
-    ("cancels_hold", "it completes", [at(Calm, lambda c: replace(c, jobs={ONE: DONE, TWO: replace(CANCELLED, status=Status.COMPLETED)}))]),
+    ("cancels_hold", "it completes", [at(Calm, lambda c: replace(c, jobs={ONE: DONE, TWO: structs.replace(CANCELLED, status=Status.COMPLETED)}))]),
     ("cancels_hold", "it starts again", [add(Calm, Began(TWO, 2), time=11, life=2)]),
-    ("cancels_hold", "they do not agree", [add(Fault, Called(9, "cancel", TWO), Answered(9, (replace(CANCELLED, cancel_requested_at=7),)), time=4)]),
+    ("cancels_hold", "they do not agree", [add(Fault, Called(9, "cancel", TWO), Answered(9, (structs.replace(CANCELLED, cancel_requested_at=7),)), time=4)]),
     ("cancelled_error_comes_once", "it comes twice", [add(Finished, Interrupted(TWO, 1), time=3, which=1)]),
     ("cancelled_error_comes_once", "it never comes", [drop(Interrupted), later(Finished, 1, 1)]),
     ("one_job_for_a_key", "two jobs", [add(Fault, Called(9, "submit", key="key"), Answered(9, (SECOND,)), time=4)]),
     ("first_come_first_served", "the second begins first", [later(Began, 5)]),
-    ("nothing_before_its_time", "too early", [add(Began, Called(9, "get", ONE), Answered(9, (replace(NEW, version=0, status=Status.PENDING, attempt=0, run_at=EPOCH + 9),)), time=0)]),
+    ("nothing_before_its_time", "too early", [add(Began, Called(9, "get", ONE), Answered(9, (structs.replace(NEW, version=0, status=Status.PENDING, attempt=0, run_at=EPOCH + 9),)), time=0)]),
     ("slots_are_kept", "no slot", [add(Finished, *(Began(id_of(n), 1) for n in (7, 8)), time=1)]),
     ("nothing_unforeseen", "a defect", [add(Fault, Defect("oh"), time=4)]),
     ("store_answers", "a read fails", [add(Fault, Called(9, "get", ONE), Answered(9, error="StoreUnavailable"), time=4)]),
@@ -266,7 +267,7 @@ BAD: Final[Sequence[tuple[str, str, Sequence[Change]]]] = (
     ("figures_agree", "a job is not counted", [at(Calm, lambda c: replace(c, counts=dict.fromkeys(Status, 0)))]),
     ("figures_agree", "a slot leaks", [at(Calm, lambda c: replace(c, taken=1))]),
     ("figures_agree", "a job is forgotten", [add(Fault, Rested({Status.PENDING: 1}, {**dict.fromkeys(Status, 0), Status.PENDING: 1}, 0), time=4)]),
-    ("stays_as_it_is", "a job changes", [at(Reopened, lambda r: Reopened({ONE: replace(DONE, result=b"1"), TWO: CANCELLED}))]),
+    ("stays_as_it_is", "a job changes", [at(Reopened, lambda r: Reopened({ONE: structs.replace(DONE, result=b"1"), TWO: CANCELLED}))]),
 )  # fmt: skip
 
 

@@ -5,17 +5,17 @@ from typing import Final
 from uuid import UUID
 
 import apsw
+from msgspec import Struct
 
 from app.engines.embedded.delivery_rows import tell
 from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
 from app.engines.embedded.rows import COLUMNS, Row, job_of
 from app.jobs.ids import halves
 from app.jobs.models import Job, JobError, Json, Millis
-from app.jobs.record import record
 from app.jobs.runner import Outcome
 from app.jobs.stored import CODES, STATUSES, error_text
 from app.scheduler import Status, Step
-from app.scheduler.states import after
+from app.scheduler.states import COMPLETE, FAIL, RUNNING, after
 
 _WIDTH: Final = COLUMNS.count(",") + 1 + 2
 _INSERT: Final = (
@@ -26,8 +26,7 @@ _RUNNING: Final = CODES[Status.RUNNING]
 _UNLESS_CANCELLED: Final = " AND cancel_requested_at IS NULL"
 
 
-@record(frozen=True, slots=True)
-class Insert:
+class Insert(Struct, frozen=True):
     """A new job, pending or already running, with its labels and its key."""
 
     job_id: UUID
@@ -51,8 +50,7 @@ class Insert:
         return _status_since(db, self.job_id, 0)
 
 
-@record(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """A pending job starts its next attempt, of the given number."""
 
     job_id: UUID
@@ -80,8 +78,7 @@ class Start:
         return _job_in(db, db.execute(sql, (*halves(self.job_id), self.version)))
 
 
-@record(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How and when an attempt has ended."""
 
     job_id: UUID
@@ -94,8 +91,7 @@ class Ended:
     """Whether somebody may want to be told of its end."""
 
 
-@record(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """A running attempt has ended. If a cancel is on record the job ends cancelled."""
 
     ended: Ended
@@ -112,7 +108,7 @@ class Finish:
         """Gives the new status, or None when this attempt was not the running one any more."""
         step = self.ended.outcome.step
         status = None
-        if self.lines is None and step in (Step.COMPLETE, Step.FAIL):
+        if self.lines is None and step in (COMPLETE, FAIL):
             status = self._end(db, step, _UNLESS_CANCELLED)
         return self._run_with_cancel(db, step) if status is None else status
 
@@ -158,9 +154,9 @@ class Finish:
     def _end(self, db: apsw.Connection, step: Step, unless: str = "") -> Status | None:
         """The last status of the job, or None when it does not run this attempt, or `unless`."""
         ended, outcome = self.ended, self.ended.outcome
-        status = after(Status.RUNNING, step)
+        status = after(RUNNING, step)
         result, error = None, outcome.error
-        if step is Step.COMPLETE:
+        if step is COMPLETE:
             result = outcome.returned
         elif step is Step.CANCEL:
             result = None if outcome.returned == b"null" else outcome.returned
@@ -183,8 +179,7 @@ class Finish:
         return status
 
 
-@record(frozen=True, slots=True)
-class Fail:
+class Fail(Struct, frozen=True):
     """A pending job that can never start."""
 
     job_id: UUID
@@ -213,16 +208,14 @@ class Fail:
         return _status_since(db, self.job_id, self.version)
 
 
-@record(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """What a request to cancel met: the status after it, and whether `if_version` was right."""
 
     status: Status
     matched: bool = True
 
 
-@record(frozen=True, slots=True)
-class RequestCancel:
+class RequestCancel(Struct, frozen=True):
     """A cancel on record: a pending job ends at once, a running one is to stop."""
 
     job_id: UUID

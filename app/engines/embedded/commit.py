@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import apsw
+from msgspec import Struct
 
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
-from app.jobs.record import record
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -79,8 +79,7 @@ class Change(Protocol[T_co]):
         """After a commit of unknown fate: what `run` gave if the change was made, else None."""
 
 
-@record(frozen=True, slots=True)
-class Write(Generic[T]):
+class Write(Struct, Generic[T], frozen=True):
     """A change that is queued. Callbacks run on the event loop, in the order of submission."""
 
     change: Change[T]

@@ -9,12 +9,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import apsw
+from msgspec import Struct
 
 from app.engines.embedded.rows import SUMMARY, job_of
 from app.jobs.deliveries import Due, Past, Tried
 from app.jobs.ids import halves
 from app.jobs.models import Millis
-from app.jobs.record import record
 from app.jobs.stored import DELIVERY
 from app.jobs.texts import to_json
 
@@ -93,8 +93,7 @@ def counts(db: apsw.Connection) -> tuple[int, Millis | None, int]:
     return pending, oldest, lost
 
 
-@record(frozen=True, slots=True)
-class RecordAttempt:
+class RecordAttempt(Struct, frozen=True):
     """An attempt to deliver has been made, the one after so many `attempts`."""
 
     job_id: UUID
@@ -120,8 +119,7 @@ class RecordAttempt:
         return True if row is not None and row[0] > self.attempts else None
 
 
-@record(frozen=True, slots=True)
-class Redeliver:
+class Redeliver(Struct, frozen=True):
     """What was told, or is to be, is to be told at once."""
 
     job_id: UUID

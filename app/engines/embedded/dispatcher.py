@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app.engines.embedded.answers import resolve
 from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.journal import Journal
@@ -28,6 +27,7 @@ from app.jobs.registry import TaskRegistry
 from app.jobs.runner import Attempt, Interruption, Limits, Outcome
 from app.jobs.stored import lines_text
 from app.scheduler import BackgroundTaskScheduler, Status
+from app.scheduler.states import PENDING, RUNNING
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Dispatcher:
         `arguments` are what its params stand for, if that has just been found.
         """
         self._feed.changed(job.id)
-        if job.status is Status.RUNNING:
+        if job.status is RUNNING:
             live = self._live[job.id.int] = LiveJob(job, self._speech)
             self._begin(live, job, arguments)
         else:
@@ -164,7 +164,7 @@ class Dispatcher:
         """A cancel is on record: the job has ended with it, or its coroutine is to stop."""
         live = self._live.get(job_id.int)
         if live is not None and status.finished:
-            self._ledger.moved(live, Status.PENDING, status)
+            self._ledger.moved(live, PENDING, status)
             self._forget(live)
         elif live is not None and live.attempt is not None:
             live.attempt.interrupt(Interruption.CANCEL)
@@ -209,7 +209,7 @@ class Dispatcher:
             self._slot_free(live)
             return
         live.start_by = None
-        self._ledger.moved(live, Status.PENDING, Status.RUNNING, job.started_at)
+        self._ledger.moved(live, PENDING, RUNNING, job.started_at)
         self._feed.changed(live.id)
         self._begin(live, job)
 
@@ -243,19 +243,17 @@ class Dispatcher:
 
     def _finished(self, live: LiveJob, finish: Finish, status: Status | None) -> None:
         attempt, live.attempt = live.attempt, None
-        asking, live.asking, live.is_ending = live.asking, None, False
         if status is not None:
-            self._ledger.moved(live, Status.RUNNING, status, live.started_at, finish.ended.at)
+            self._ledger.moved(live, RUNNING, status, live.started_at, finish.ended.at)
             if attempt is not None:
                 self._journal.reader.recent.ended(attempt.job, finish, status)
         retry_at = finish.ended.outcome.retry_at
-        if status is Status.PENDING and retry_at is not None:
+        if status is PENDING and retry_at is not None:
             live.run_at = retry_at
             self._queue.push(live, self._now())
         else:
             self._let_go(live)
-        for asks in asking or ():
-            resolve(asks, None)
+        live.settled()
         self._feed.changed(live.id)
         self._slot_free(live)
 
@@ -265,7 +263,7 @@ class Dispatcher:
 
     def _failed(self, live: LiveJob, status: Status | None) -> None:
         if status is not None:
-            self._ledger.moved(live, Status.PENDING, status)
+            self._ledger.moved(live, PENDING, status)
         self._forget(live)
         self._feed.changed(live.id)
 

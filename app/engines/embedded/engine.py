@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator
 from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 from uuid import UUID
 
-from app.engines.embedded.answers import STORE_TIMEOUT, Answers, refuse, resolve
-from app.engines.embedded.changes import Cancelled, Ended, Finish
+from msgspec.structs import replace
+
+from app.engines.embedded.answers import Answers, refuse, resolve
+from app.engines.embedded.changes import Cancelled
 from app.engines.embedded.config import EmbeddedConfig
 from app.engines.embedded.deliveries import JournalDeliveries
 from app.engines.embedded.dispatcher import Dispatcher
 from app.engines.embedded.housekeeping import Housekeeping
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.reader import Reader
+from app.engines.embedded.recovery import Recovery
 from app.engines.embedded.submissions import Submissions
 from app.engines.embedded.watching import WatchedJournal
 from app.jobs.errors import JobsError, ShuttingDown, VersionMismatch
@@ -27,10 +29,9 @@ from app.jobs.ledger import REMEMBERED, Ledgers
 from app.jobs.live import LiveJob
 from app.jobs.models import EngineHealth, Job, JobQuery, NewJob, Page, Submitted
 from app.jobs.registry import TaskRegistry
-from app.jobs.runner import crashed
 from app.jobs.watchdog import Watchdog
 from app.jobs.watching import Watching
-from app.scheduler import Status
+from app.scheduler.states import RUNNING
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class EmbeddedEngine:
         )
         watched = WatchedJournal(self._journal, self._dispatcher)
         self._watching = Watching(watched, self._feed, lambda: self._draining)
+        self._recovery = Recovery(
+            *(registry, self._journal, self._dispatcher, self._ledger, self._feed),
+            self.deliveries.news.set,
+        )
         self._watchdog = Watchdog()
         self._housekeeping = Housekeeping(self._journal, self._dispatcher, self._ledger, config)
         self._asking: Answers | None = None
@@ -70,7 +75,7 @@ class EmbeddedEngine:
         self._asking = Answers(SETTLES_WITHIN, lambda asks: resolve(asks, None))
         self._submissions.continue_after(self._journal.newest_id)
         try:
-            await self._recover(unfinished)
+            await self._recovery.recover(unfinished)
         except BaseException:
             await self._journal.close()
             raise
@@ -227,16 +232,15 @@ class EmbeddedEngine:
     async def _settled(self, live: LiveJob) -> None:
         """Wait until the job's outcome is on disk, but for no store that is slow or fails."""
         if self._journal.error is None and self._asking is not None:
-            told = asyncio.get_running_loop().create_future()
-            live.asking = live.asking or []
-            live.asking.append(told)
+            told = self._asking.new()
+            live.asking = [*(live.asking or ()), told]
             await self._asking.wait(told)
 
     def _as_it_stands(self, job_id: UUID, owner: str | None = None) -> Job:
         return self._with_progress(self._journal.reader.require(job_id, owner))
 
     def _with_progress(self, job: Job) -> Job:
-        if job.status is not Status.RUNNING:
+        if job.status is not RUNNING:
             return job
         live = self._dispatcher.live(job.id)
         if live is None or live.last_progress is None:
@@ -262,39 +266,3 @@ class EmbeddedEngine:
         durations = {task: reader.durations(task, REMEMBERED) for task in tasks}
         self._ledger.load(reader.counts(), durations)
         self._ledger.observer.expect(tasks)
-
-    async def _recover(self, unfinished: Sequence[Job]) -> None:
-        """Queue pending jobs in order; what was running has lost its attempt with the process."""
-        writing = []
-        for job in unfinished:
-            if job.status is Status.PENDING:
-                self._dispatcher.queue(job)
-            else:
-                writing.append(self._recover_crashed(job))
-        if unknown := self._dispatcher.unknown_tasks():
-            log.warning("pending jobs wait for tasks that are not there: %s", unknown)
-        if writing:  # a store that cannot be written is no reason not to serve what it holds
-            await asyncio.wait(writing, timeout=STORE_TIMEOUT)
-
-    def _recover_crashed(self, job: Job) -> asyncio.Future[None]:
-        outcome = crashed(job, self._registry.get(job.task), self._dispatcher.limits)
-        done: asyncio.Future[None] = self._journal.answers.new()
-        ended = Ended(
-            *(job.id, job.attempt, self._config.now(), outcome),
-            has_secrets=True,
-            has_webhook=job.webhook is not None,
-        )
-        then = partial(self._recovered, job, ended, done)
-        self._journal.finish(Finish(ended, self._journal.next_version()), then)
-        return done
-
-    def _recovered(
-        self, job: Job, ended: Ended, done: asyncio.Future[None], status: Status | None
-    ) -> None:
-        done.set_result(None)
-        if status is not None:
-            self._ledger.moved(job, Status.RUNNING, status, job.started_at, ended.at)
-        self._feed.changed(job.id)
-        self.deliveries.news.set()
-        if status is Status.PENDING and (retry_at := ended.outcome.retry_at) is not None:
-            self._dispatcher.add(replace(job, status=status, run_at=retry_at))

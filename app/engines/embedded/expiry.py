@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apsw
@@ -10,7 +10,6 @@ import apsw
 from app.engines.embedded.rows import Row
 from app.jobs.figures import Kind
 from app.jobs.models import Millis
-from app.jobs.record import record
 from app.jobs.stored import STATUSES
 from app.jobs.texts import to_json
 
@@ -25,7 +24,7 @@ _DELETIONS: Final = (
 )
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class RemoveExpired:
     """Finished jobs that ended before `before` leave the journal, the earliest ended first.
 

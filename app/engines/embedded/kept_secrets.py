@@ -6,10 +6,10 @@ is on, which is for every change of this table and, as it costs, for no other. R
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import Final
 
 import apsw
+from msgspec.structs import replace
 
 from app.jobs.ids import halves
 from app.jobs.models import Job, Json

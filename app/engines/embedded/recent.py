@@ -4,10 +4,12 @@ from collections import OrderedDict
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from app.engines.embedded.changes import Finish
 from app.jobs.models import Attempt, Job, Millis
-from app.jobs.record import changed
 from app.scheduler import Status
+from app.scheduler.states import COMPLETED, FAILED
 
 _KEPT: Final = 1_000
 _SMALL: Final = 4_096
@@ -45,9 +47,9 @@ class Recent:
         `job` is as it was when the attempt began.
         """
         size = len(job.params) + len(finish.ended.outcome.returned or b"")
-        if job.attempt == 1 and size <= _SMALL and status in (Status.COMPLETED, Status.FAILED):
+        if job.attempt == 1 and size <= _SMALL and status in (COMPLETED, FAILED):
             if job.secrets is not None:  # which are forgotten when the job ends, here too
-                job = changed(job, secrets=None)
+                job = replace(job, secrets=None)
             self._keep(job.id, (job, finish, status))
 
     def clear(self) -> None:
@@ -61,13 +63,13 @@ class Recent:
 
     def _ended(self, job: Job, finish: Finish, status: Status) -> Job:
         at, outcome = finish.ended.at, finish.ended.outcome
-        return changed(
+        return replace(
             job,
             status=status,
             version=finish.version,
             attempts=(Attempt(1, job.attempts[0].started_at, at, status, outcome.error),),
             finished_at=at,
             expires_at=at + self._retention,
-            result=outcome.returned if status is Status.COMPLETED else None,
+            result=outcome.returned if status is COMPLETED else None,
             error=outcome.error,
         )

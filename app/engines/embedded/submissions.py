@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from app.engines.embedded.answers import refuse, resolve
 from app.engines.embedded.config import EmbeddedConfig
@@ -16,6 +17,7 @@ from app.jobs.ledger import Ledgers
 from app.jobs.models import Job, NewJob
 from app.jobs.registry import TaskRegistry
 from app.scheduler import Status
+from app.scheduler.states import PENDING, RUNNING
 
 
 class Submissions:
@@ -94,7 +96,7 @@ class Submissions:
         refused = partial(self._refused, job, new, done)
         if new.idempotency_key is not None:
             self._of_key[new.owner, new.idempotency_key] = done
-        if job.status is Status.PENDING:
+        if job.status is PENDING:
             self._arriving[job.owner] += 1
         try:
             self._journal.insert(job, new.idempotency_key, new.fingerprint, then, refused)
@@ -114,12 +116,12 @@ class Submissions:
         self, job: Job, new: NewJob, done: asyncio.Future[Job], error: StoreUnavailable
     ) -> None:
         self._arrived(job, new)
-        if job.status is Status.RUNNING:
+        if job.status is RUNNING:
             self._dispatcher.release_slot(job)
         refuse(done, error)
 
     def _arrived(self, job: Job, new: NewJob) -> None:
-        if job.status is Status.PENDING:
+        if job.status is PENDING:
             self._arriving[job.owner] -= 1
             if not self._arriving[job.owner]:
                 del self._arriving[job.owner]

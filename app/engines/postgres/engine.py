@@ -1,13 +1,14 @@
 """The distributed engine: jobs in PostgreSQL, for any number of processes that run them."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 
 from app.engines.postgres.clock import Clock
 from app.engines.postgres.config import PostgresConfig
@@ -43,7 +44,7 @@ class PostgresEngine:
 
     def __init__(self, registry: TaskRegistry, config: PostgresConfig) -> None:
         clock = Clock(config.now)
-        self._config = config = replace(config, now=clock)
+        self._config = config = dataclasses.replace(config, now=clock)
         self._retention = round(config.retention * 1000)
         self._feed = Feed()
         self._tables = Tables(config.url, self._retention)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import field, replace
 from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.housekeeping import Housekeeping
@@ -19,7 +21,6 @@ from app.jobs.admission import Admission, admit, complete
 from app.jobs.errors import JobExpired, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Job, Millis, NewJob, Submitted
-from app.jobs.record import record
 from app.jobs.registry import TaskRegistry
 from app.jobs.stored import webhook_text
 
@@ -183,8 +184,7 @@ class Submissions:
         raise QueueFull(waiting, limit)
 
 
-@record(frozen=True, slots=True)
-class _Arrival:
+class _Arrival(Struct, frozen=True):
     """A submission of which the row is being written, and who waits for that."""
 
     new: NewJob

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
@@ -27,7 +28,6 @@ from app.jobs.errors import JobExpired, JobNotFound
 from app.jobs.events import LogLine
 from app.jobs.figures import Kind
 from app.jobs.models import Job, JobQuery, Millis, Page, Progress
-from app.jobs.record import record
 from app.jobs.secrets import is_masked
 from app.jobs.stored import DELIVERY, lines_of, with_deliveries
 
@@ -67,8 +67,7 @@ what its changes leave until PostgreSQL has cleaned up."""
 _COUNTS: Final = "SELECT owner, task, status, count(*) FROM jobs GROUP BY owner, task, status"
 
 
-@record(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What has changed. Nothing that is still to be committed will be below what is settled."""
 
     settled: int
@@ -77,8 +76,7 @@ class Changes:
     jobs: Sequence[Job]
 
 
-@record(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The tables at one moment: `ahead` are the changes that are committed, but not settled."""
 
     settled: int

@@ -6,9 +6,10 @@ order of their change numbers, as far as those are settled.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from app.engines.postgres.tables import Snapshot
 from app.jobs.figures import Kind

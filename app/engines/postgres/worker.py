@@ -7,11 +7,12 @@ written on the condition that this attempt is still the one that runs.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.reports import Reports

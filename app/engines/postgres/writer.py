@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
+from msgspec import Struct
 
 from app.engines.postgres.connections import Async, connect
 from app.engines.postgres.migrations import first_line
@@ -21,7 +22,6 @@ from app.engines.postgres.outage import unavailable
 from app.engines.postgres.rows import Row
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
-from app.jobs.record import record
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ Rows: TypeAlias = list[Row]
 T = TypeVar("T")
 
 
-@record(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One statement. `then` is called on the event loop with what it gave, once that is durable."""
 
     text: str

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from app.jobs.engine import Engine
 from app.jobs.errors import InvalidParams

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.changes import Ended, Finish
