@@ -7,7 +7,8 @@ write.
 
 import asyncio
 import sys
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -19,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from app.api.errors import refusal
 from app.api.problems import Problem
-from app.api.replies import Reply
+from app.api.replies import Field, Reply, written
 
 _STATUS: Final = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 
@@ -40,6 +41,9 @@ class Cycle(RequestResponseCycle):
     expected_content_length = 0
     _is_open = False
     """Whether the body ends with the connection."""
+
+    _of_every_answer: ClassVar[tuple[Sequence[Field], bytes]] = ((), b"")
+    """The default headers that were sent last, and how they are written."""
 
     def __init__(self, connection: HttpToolsProtocol, scope: Any, transport: Any) -> None:
         """A request of a connection, whose answer goes to `transport`; the last one at first."""
@@ -68,8 +72,11 @@ class Cycle(RequestResponseCycle):
             or (head := reply.head()) is None
         ):
             return False
-        first = [b"\r\n%s: %s" % field for field in self.default_headers]
-        parts = (_STATUS[reply.status_code], *first, head, b"\r\n\r\n", reply.body)
+        headers, first = self._of_every_answer
+        if headers is not self.default_headers:  # uvicorn makes them anew each second
+            headers, first = self.default_headers, written(self.default_headers)
+            Cycle._of_every_answer = headers, first
+        parts = (_STATUS[reply.status_code], first, head, b"\r\n\r\n", reply.body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.transport.write(b"".join(parts))

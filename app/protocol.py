@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.api.errors import refusal
 from app.api.problems import Problem
-from app.api.replies import WHOLE, Field
+from app.api.replies import FIELDS, WHOLE, Field
 from app.cycle import Cycle, Lingering, scope_of_refused
 from app.framing import bad_request, is_passed_on, require_plain_framing
 
@@ -129,16 +129,16 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             raise _Enough
         before = cast("Cycle | None", self.cycle)
-        self.cycle = self._arriving = self._new_cycle(version, headers)
+        cycle = self.cycle = self._arriving = self._new_cycle(version, headers, by_name)
         app = self.app if is_passed_on(by_name) else self._direct_app
         self.headers = []  # a trailer is none of the request's own fields
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, app)
+            self._start_asgi_task(cycle, app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, app))
+            self.pipeline.appendleft((cycle, app))
 
-    def _new_cycle(self, version: str, headers: list[Field]) -> Cycle:
+    def _new_cycle(self, version: str, headers: list[Field], by_name: dict[bytes, bytes]) -> Cycle:
         url, root = httptools.parse_url(self.url), self.root_path
         path = url.path.decode("ascii")
         scope: dict[str, Any] = {
@@ -160,6 +160,8 @@ class Connection(HttpToolsProtocol):
         cycle.keep_alive = version != "1.0" and self.parser.should_keep_alive()
         cycle.waiting_for_100_continue = self.expect_100_continue and version != "1.0"
         scope[WHOLE] = cycle.send_whole
+        if len(by_name) == len(headers):
+            scope[FIELDS] = by_name
         return cycle
 
     def on_body(self, body: bytes) -> None:

@@ -75,23 +75,18 @@ async def _read(request: Request, limit: int) -> bytes:
     declared = header(request, b"content-length")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
-    body, more = await _some_of(request)
-    chunks, size = [body], len(body)
+    chunks: list[bytes] = []
+    size, more = 0, True
     while more and size <= limit:
-        body, more = await _some_of(request)
-        chunks.append(body)
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(body := message.get("body", b""))
         size += len(body)
+        more = message.get("more_body", False)
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)
-
-
-async def _some_of(request: Request) -> tuple[bytes, bool]:
-    """The next part of the body, and whether there are more."""
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> Problem:

@@ -1,7 +1,7 @@
 """Answers made for speed: header fields that never vary are put together once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
 from fastapi.responses import Response
@@ -31,6 +31,9 @@ _WITHOUT_BODY: Final = (204, 304)
 _UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no value of a header field may have."""
 
+FIELDS: Final = "awaitd.request.fields"
+"""Where in a request's scope its header fields may be by their names, the first of each."""
+
 WHOLE: Final = "awaitd.response.whole"
 """Where in a request's scope its connection may have a function that sends a whole reply at once,
 and says whether it did."""
@@ -43,6 +46,11 @@ def complete(fields: list[Field]) -> None:
     fields += [field for field in _DEFAULTS if field[0] not in names]
 
 
+def written(fields: Iterable[Field]) -> bytes:
+    """Header fields as a connection sends them, after a first line."""
+    return b"".join([b"\r\n%s: %s" % field for field in fields])
+
+
 class Constant:
     """Header fields of many answers, with those that every answer has."""
 
@@ -50,8 +58,7 @@ class Constant:
         own = list(fields)
         complete(own)
         self.fields = tuple(own)
-        self.written = b"".join(b"\r\n%s: %s" % field for field in own)
-        """As a connection sends them, after a first line."""
+        self.written = written(own)
 
 
 class Fields(list[Field]):
@@ -100,7 +107,7 @@ class Reply(Response):
     def head(self) -> bytes | None:
         """The header fields as a connection sends them; None if there is one that it must not."""
         own = self._own
-        if own and _UNFIT.search("".join(own.values())):
+        if not (text := "".join(own.values())).isprintable() and _UNFIT.search(text):
             return None
         lines = [f"\r\n{name.lower()}: {value}" for name, value in own.items()]
         if self.status_code not in _WITHOUT_BODY:

@@ -15,19 +15,18 @@ from starlette.types import Scope
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
 from app.api.rates import Rates
+from app.api.replies import FIELDS
 from app.api.traffic import ByStatus, Traffic
 from app.jobs.deliveries import DeliveryFigures
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
+from app.jobs.ids import id_of
 from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
 from app.keys import Keys
 
 STATE: Final = "awaitd.state"
 """Where in a request's scope the state is."""
-
-_FIELDS: Final = "awaitd.fields"
-"""Where in it the header fields are, by their names."""
 
 _UNWATCHED: Final = 0.05
 """Seconds of waiting before it is worth to look whether the caller is still there."""
@@ -105,7 +104,7 @@ def root_of(request: Request) -> str:
 def header_lines(request: Request, name: bytes) -> list[str]:
     """What a header says on each of its lines; `name` is in lower case."""
     scope = request.scope
-    if name not in (scope.get(_FIELDS) or _by_name(scope)):  # as most that are asked for are not
+    if name not in (scope.get(FIELDS) or _by_name(scope)):  # as most that are asked for are not
         return []
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
@@ -113,13 +112,13 @@ def header_lines(request: Request, name: bytes) -> list[str]:
 def header(request: Request, name: bytes, default: str = "") -> str:
     """What a header says on its first line; `name` is in lower case."""
     scope = request.scope
-    value = (scope.get(_FIELDS) or _by_name(scope)).get(name)
+    value = (scope.get(FIELDS) or _by_name(scope)).get(name)
     return default if value is None else str(value, "latin-1")
 
 
 def _by_name(scope: Scope) -> dict[bytes, bytes]:
     """What each header says on its first line, found once for each request."""
-    found = scope[_FIELDS] = dict(reversed(tuple(scope["headers"])))
+    found = scope[FIELDS] = dict(reversed(tuple(scope["headers"])))
     return found
 
 
@@ -154,7 +153,7 @@ def job_id_in_path(job_id: str) -> UUID:
     """
     if not _ID.fullmatch(job_id):
         raise Problem("job-not-found", "there is no such job: the id is no UUID")
-    return UUID(int=int(job_id.replace("-", ""), 16))
+    return id_of(int(job_id.replace("-", ""), 16))
 
 
 def require_known_query(request: Request, *known: str, repeatable: Sequence[str] = ()) -> None:

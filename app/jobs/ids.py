@@ -9,14 +9,16 @@ import struct
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 _VERSION: Final = 0x7000
 _VARIANT: Final = 1 << 63
-_MASK: Final = (1 << 64) - 1
 _COUNTER: Final = 0x0FFF
 _HALVES: Final = struct.Struct(">qq")
 _LOW: Final = struct.Struct(">Q")
+_set: Final = object.__setattr__
+"""What a UUID takes, which refuses `setattr`."""
+
 _AT_ONCE: Final = 256
 """Ids for which randomness is fetched at a time: each fetch is a call of the system."""
 
@@ -41,19 +43,28 @@ class JobIds:
         """A new id, of the present millisecond or of the last id's when that is later."""
         fresh = self._now() << 16 | _VERSION
         self._last = fresh if fresh > self._last else _following(self._last)
-        return UUID(int=self._last << 64 | next(self._lows))
+        return id_of(self._last << 64 | next(self._lows))
+
+
+def id_of(number: int) -> UUID:
+    """The id of a number of 128 bits: `UUID(int=number)` without its questions about all else."""
+    made = UUID.__new__(UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 @lru_cache(maxsize=4096)
 def id_text(job_id: UUID) -> str:
     """The id as clients see it; kept, for a job's is written several times."""
-    return str(job_id)
+    text = job_id.int.to_bytes(16).hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def halves(job_id: UUID) -> tuple[int, int]:
     """The upper and lower 64 bits as signed integers, which is what SQL stores hold."""
-    number = job_id.int
-    return _signed(number >> 64), _signed(number & _MASK)
+    high, low = _HALVES.unpack(job_id.int.to_bytes(16))
+    return high, low
 
 
 def from_halves(high: int, low: int) -> UUID:
@@ -69,10 +80,6 @@ def created_at(job_id: UUID) -> int:
 def first_at(millis: int) -> UUID:
     """The smallest id that can carry this time: where a list of jobs since then starts."""
     return UUID(int=(millis << 16 | _VERSION) << 64)
-
-
-def _signed(half: int) -> int:
-    return half if half < _VARIANT else half - _MASK - 1
 
 
 def _lows(random_bytes: Callable[[int], bytes]) -> Iterator[int]:

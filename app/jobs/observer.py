@@ -28,10 +28,10 @@ class Buckets:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+    def add(self, value: float, count: int = 1) -> None:
+        """Count a value, once or more often."""
+        self.counts[bisect_left(self.bounds, value)] += count
+        self.sum += value * count
 
 
 class Commits:
@@ -64,15 +64,15 @@ class Observer:
                 if status.finished:
                     self.ends[task][status] += 0
 
-    def started(self, task: str, waited: Millis) -> None:
-        """An attempt has started."""
-        self.waits[task].add(waited / 1000 if waited > 0 else 0.0)  # clocks are set back, too
+    def started(self, task: str, waited: Millis, jobs: int) -> None:
+        """Attempts have started, each of them after so long."""
+        self.waits[task].add(max(waited, 0) / 1000, jobs)  # clocks are set back, too
 
-    def ended(self, task: str, status: Status, ran: Millis | None) -> None:
-        """A job has ended; `ran` is how long its last attempt took, if it ever started."""
-        self.ends[task][status] += 1
+    def ended(self, task: str, status: Status, ran: Millis | None, jobs: int) -> None:
+        """Jobs have ended; `ran` is how long the last attempt of each took, if it ever started."""
+        self.ends[task][status] += jobs
         if ran is not None:
-            self.durations[task].add(ran / 1000 if ran > 0 else 0.0)
+            self.durations[task].add(max(ran, 0) / 1000, jobs)
 
 
 def _of_jobs() -> Buckets:

@@ -28,10 +28,10 @@ class Histogram:
         self._median: float | None = None
         self._due = 1
 
-    def add(self, step: int) -> None:
-        """Count one duration."""
-        self._total += 1
-        self._counts[step] += 1
+    def add(self, step: int, count: int = 1) -> None:
+        """Count so many durations."""
+        self._total += count
+        self._counts[step] += count
 
     def include(self, other: "Histogram") -> None:
         """Count those of another one, too."""
@@ -74,11 +74,11 @@ class Ends:
         self.ended: defaultdict[Status, int] = defaultdict(int)
         self.durations = Histogram()
 
-    def add(self, status: Status, step: int | None) -> None:
-        """Count one end, with the step of its last attempt's duration if it ever started."""
-        self.ended[status] += 1
+    def add(self, status: Status, step: int | None, count: int) -> None:
+        """Count ends that are alike; `step` is that of their last attempt's duration, if any."""
+        self.ended[status] += count
         if step is not None:
-            self.durations.add(step)
+            self.durations.add(step, count)
 
     def include(self, other: "Ends") -> None:
         """Count those of another period, too."""

@@ -13,6 +13,9 @@ T = TypeVar("T")
 STORE_TIMEOUT: Final = 10.0
 """Seconds that a caller waits for the journal before it is told that the store is unavailable."""
 
+_LOOKS_EVERY: Final = 0.1
+"""Seconds between looks at those who wait, at most: what was answered is held no longer."""
+
 
 def _refuse_late(done: asyncio.Future[Any]) -> None:
     text = f"the journal has not answered for {STORE_TIMEOUT:g} s"
@@ -46,12 +49,9 @@ class Answers:
         What others wait for too is `shared`: then a caller who gives up leaves it alone.
         """
         waiting = self._own(done) if shared else done
-        awaited = self._awaited
-        while awaited and awaited[0][1].done():
-            awaited.popleft()
-        awaited.append((self._loop.time() + self._within, waiting))
+        self._awaited.append((self._loop.time() + self._within, waiting))
         if self._timer is None:
-            self._timer = self._loop.call_later(self._within, self._give_up)
+            self._look_later()
         return waiting
 
     def close(self) -> None:
@@ -65,13 +65,19 @@ class Answers:
         done.add_done_callback(partial(_pass_on, own))
         return own
 
-    def _give_up(self) -> None:
+    def _look_later(self) -> None:
+        self._timer = self._loop.call_later(min(self._within, _LOOKS_EVERY), self._look)
+
+    def _look(self) -> None:
+        """Let go of those that have been answered, and answer those that have waited too long."""
         self._timer = None
         now, awaited = self._loop.time(), self._awaited
         while awaited and (awaited[0][1].done() or awaited[0][0] <= now):
-            self._late(awaited.popleft()[1])
+            _, waiting = awaited.popleft()
+            if not waiting.done():
+                self._late(waiting)
         if awaited:
-            self._timer = self._loop.call_at(awaited[0][0], self._give_up)
+            self._look_later()
 
 
 def _pass_on(own: asyncio.Future[T], done: asyncio.Future[T]) -> None:

@@ -229,12 +229,15 @@ class EmbeddedEngine:
             unknown_tasks=self._dispatcher.unknown_tasks(),
         )
 
-    async def _settled(self, live: LiveJob) -> None:
-        """Wait until the job's outcome is on disk, but for no store that is slow or fails."""
-        if self._journal.error is None and self._asking is not None:
-            told = self._asking.new()
-            live.asking = [*(live.asking or ()), told]
-            await self._asking.wait(told)
+    def _settled(self, live: LiveJob) -> asyncio.Future[None]:
+        """Done once the job's outcome is on disk, or the store fails or is slow."""
+        assert self._asking is not None, "no job ends before the engine is open"
+        told: asyncio.Future[None] = self._asking.new()
+        if self._journal.error is not None:
+            told.set_result(None)
+            return told
+        live.asking = [*(live.asking or ()), told]
+        return self._asking.wait(told)
 
     def _as_it_stands(self, job_id: UUID, owner: str | None = None) -> Job:
         return self._with_progress(self._journal.reader.require(job_id, owner))

@@ -137,8 +137,9 @@ class Journal:
         """Why nothing can be written; None while all is well."""
         if self._writer is None:
             return "the journal is closed"
-        self._damage.see_if_any(self._writer.error)
-        return self._damage.found or self._writer.error
+        error = self._writer.error
+        self._damage.see_if_any(error)
+        return self._damage.found or error
 
     def insert(
         self,
