@@ -95,7 +95,7 @@ def _webhook(job: Job, webhook: Webhook) -> str:
     return to_json(members).decode()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _time(time: Millis | None) -> str:
     """Kept, for a job has some of its times twice."""
     return "null" if time is None else f'"{rfc3339(time)}"'

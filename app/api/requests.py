@@ -145,7 +145,7 @@ def require_room(taken: int, limit: int, what: str) -> None:
         raise Problem("too-many-waiters", detail, headers=headers, limit=limit)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def job_id_in_path(job_id: str) -> UUID:
     """The id in its one spelling, in either case; raises `Problem` for anything else.
 

@@ -54,7 +54,7 @@ def id_of(number: int) -> UUID:
     return made
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def id_text(job_id: UUID) -> str:
     """The id as clients see it; kept, for a job's is written several times."""
     text = job_id.int.to_bytes(16).hex()

@@ -19,7 +19,7 @@ QUARTERS: Final = 96
 REMEMBERED: Final = 200
 """Durations of a task's earlier jobs that are known after a restart."""
 
-_PILE: Final = 500
+_PILE: Final = 200
 """Changes of jobs that are counted together, at most."""
 
 _Move: TypeAlias = tuple[

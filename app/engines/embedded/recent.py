@@ -11,9 +11,12 @@ from app.jobs.models import Attempt, Job, Millis
 from app.scheduler import Status
 from app.scheduler.states import COMPLETED, FAILED
 
-_KEPT: Final = 1_000
+KEPT: Final = 200
 _SMALL: Final = 4_096
-"""How many there are at most, and how many bytes the params and result of one may have."""
+"""How many there are at most, and how many bytes the params and result of one may have.
+
+So few, for what cycles through more memory than a processor's cache makes each job dearer.
+"""
 
 _Ending: TypeAlias = tuple[Job, Finish, Status]
 """A job as it was in its only attempt, the change that ended it, and how it did."""
@@ -57,7 +60,7 @@ class Recent:
         self._jobs.clear()
 
     def _keep(self, job_id: UUID, job: Job | _Ending) -> None:
-        if len(self._jobs) >= _KEPT:
+        if len(self._jobs) >= KEPT:
             self._jobs.popitem(last=False)
         self._jobs[job_id.int] = job
 

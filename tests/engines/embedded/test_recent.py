@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.engines.embedded import EmbeddedEngine
 from app.engines.embedded.changes import Ended, Finish
-from app.engines.embedded.recent import Recent
+from app.engines.embedded.recent import KEPT, Recent
 from app.jobs.errors import JobExpired
 from app.jobs.models import Attempt, NewJob
 from app.jobs.runner import Outcome
@@ -101,10 +101,10 @@ async def test_large_ones_are_not_kept(engine: EmbeddedEngine, puppets: Puppets)
 
 
 async def test_as_many_as_may_be(engine: EmbeddedEngine) -> None:
-    """Only the last thousand are kept."""
+    """No more than so many are kept, the last ones."""
     recent = engine._journal.reader.recent
     first = await ended(engine, await accepted(engine, job_of("echo")))
-    others = (accepted(engine, job_of("echo")) for _ in range(1_000))
+    others = (accepted(engine, job_of("echo")) for _ in range(KEPT))
     for last in await asyncio.gather(*others):
         await ended(engine, last)
     assert recent.get(first.id) is None
