@@ -191,8 +191,6 @@ class Keys:
     def in_use(self) -> bool:
         """Whether callers need a key."""
         self._reread()
-        if not self._in_use and self._are_needed():
-            self.require()
         return self._in_use
 
     def require(self) -> None:
@@ -222,12 +220,17 @@ class Keys:
         return key.expires_at is None or self._now() < key.expires_at
 
     def _reread(self) -> None:
-        """Look at the file, once in a turn of the event loop: its requests were there before."""
+        """Look at the file, and whether keys are needed.
+
+        Once in a turn of the event loop: its requests were there before.
+        """
         if self._looked:
             return
         with contextlib.suppress(RuntimeError):  # outside of one, each time
             asyncio.get_running_loop().call_soon(self._look_again)
             self._looked = True
+        if not self._in_use and self._are_needed():
+            self.require()
         stamp = self._stamp()
         if stamp == self._seen or self._now() < self._again_at:
             return

@@ -46,6 +46,21 @@ class Connection(HttpToolsProtocol):
     How long an answer takes is not limited. It speaks no other protocol: no upgrade is taken.
     """
 
+    # With these among uvicorn's attributes each connection would need a larger dict of its own.
+    __slots__ = (
+        "_arriving",
+        "_asgi",
+        "_began",
+        "_deaf",
+        "_direct_app",
+        "_fed",
+        "_idle_since",
+        "_is_surplus",
+        "_most",
+        "_part",
+        "_timer",
+    )
+
     limits: ClassVar = Limits()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

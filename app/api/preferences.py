@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _ITEM: Final = re.compile(r'(?:[^,"]|"[^"]*")+')
 _PREFERENCE: Final = re.compile(r'\s*([^\s=;"]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;"]*)))?')
@@ -33,11 +35,18 @@ def preferences_of(lines: Iterable[str], max_wait: float) -> Preferences:
 
     The first of several equal ones counts; what is not understood is left out of account.
     """
+    wanted = _understood(",".join(lines)[:_MAX_LENGTH])
+    return wanted if wanted.wait <= max_wait else replace(wanted, wait=max_wait)
+
+
+@lru_cache(maxsize=256)
+def _understood(text: str) -> Preferences:
+    """Kept, for a caller prefers the same again and again."""
     found: dict[str, str] = {}
-    for item in _ITEM.findall(",".join(lines)[:_MAX_LENGTH]):
+    for item in _ITEM.findall(text):
         if match := _PREFERENCE.match(item):
             name, quoted, bare = match.groups()
             found.setdefault(name.lower(), quoted if quoted is not None else bare or "")
     wait = found.get("wait", "")
-    seconds = min(float(wait), max_wait) if wait.isascii() and wait.isdigit() else 0.0
+    seconds = float(wait) if wait.isascii() and wait.isdigit() else 0.0
     return Preferences(seconds, found.get("return", "").lower() == "minimal")

@@ -71,6 +71,18 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Attempt:
     """One attempt of a job. `on_outcome` is called once, when the coroutine has really ended."""
 
+    __slots__ = (
+        "_interruption",
+        "_limits",
+        "_on_outcome",
+        "_running",
+        "_sink",
+        "_span",
+        "_task",
+        "_timer",
+        "job",
+    )
+
     def __init__(
         self,
         task: Task,

@@ -13,7 +13,7 @@ T = TypeVar("T")
 STORE_TIMEOUT: Final = 10.0
 """Seconds that a caller waits for the journal before it is told that the store is unavailable."""
 
-_LOOKS_EVERY: Final = 0.1
+_LOOKS_EVERY: Final = 0.02
 """Seconds between looks at those who wait, at most: what was answered is held no longer."""
 
 
