@@ -29,6 +29,16 @@ LINGER: Final = 1.0
 sends is thrown away: to close a socket that has unread bytes would take the answer from it."""
 
 
+class _Nobody:
+    """What is told of news as an `asyncio.Event` is, while nobody waits for any."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Cycle(RequestResponseCycle):
     """Writes a whole reply at once; all other answers are left to uvicorn."""
 
@@ -41,6 +51,10 @@ class Cycle(RequestResponseCycle):
     expected_content_length = 0
     _is_open = False
     """Whether the body ends with the connection."""
+    _is_read = False
+    """Whether the app was given all of the request's body at once."""
+    message_event: Any = _NOBODY
+    """Where the app waits for more of the body, or for the end of it all."""
 
     _of_every_answer: ClassVar[tuple[Sequence[Field], bytes]] = ((), b"")
     """The default headers that were sent last, and how they are written."""
@@ -54,7 +68,6 @@ class Cycle(RequestResponseCycle):
         self.access_logger = connection.access_logger
         self.access_log = connection.access_log
         self.default_headers = connection.server_state.default_headers
-        self.message_event = asyncio.Event()
         self.on_response = connection.on_response_complete
         self.body = bytearray()
 
@@ -94,6 +107,20 @@ class Cycle(RequestResponseCycle):
             more = bool(message.get("more_body", False))
             self.expected_content_length = len(message.get("body", b"")) + more
         await super().send(message)
+
+    async def receive(self) -> Any:
+        """The next part of the body; after the last one, in time, that it is all over."""
+        if self.message_event is _NOBODY:
+            is_all_there = not (self.more_body or self._is_read)
+            is_over = self.disconnected or self.response_complete
+            if is_all_there and not is_over and not self.flow.read_paused:  # as nearly always
+                self._is_read = True
+                body, self.body = bytes(self.body), bytearray()
+                return {"type": "http.request", "body": body, "more_body": False}
+            self.message_event = asyncio.Event()
+            if self.body or is_all_there or is_over:
+                self.message_event.set()
+        return await super().receive()
 
     async def send_500_response(self) -> None:
         """Answer for an app that failed or was cut off; after a beginning or without a taker, end.

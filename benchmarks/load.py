@@ -63,7 +63,8 @@ def get_json(url: str, body: object = None) -> Any:
 
 def _wrk(url: str, connections: int, seconds: float, body: str | None) -> dict[str, float]:
     command = [find_program("wrk"), "--threads=1", f"--connections={connections}"]
-    command += [f"--duration={max(1, round(seconds))}s", f"--script={SCRIPT}", url, "--"]
+    command += [f"--duration={max(1, round(seconds))}s", "--timeout=10s"]
+    command += [f"--script={SCRIPT}", url, "--"]
     if body is not None:
         command.append(body)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

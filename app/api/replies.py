@@ -106,13 +106,14 @@ class Reply(Response):
 
     def head(self) -> bytes | None:
         """The header fields as a connection sends them; None if there is one that it must not."""
-        own = self._own
-        if not (text := "".join(own.values())).isprintable() and _UNFIT.search(text):
-            return None
-        lines = [f"\r\n{name.lower()}: {value}" for name, value in own.items()]
+        text = ""
+        for name, value in self._own.items():
+            if not value.isprintable() and _UNFIT.search(value):
+                return None
+            text += f"\r\n{name.lower()}: {value}"
         if self.status_code not in _WITHOUT_BODY:
-            lines.append(f"\r\ncontent-length: {len(self.body)}")
-        return "".join(lines).encode("latin-1") + self._constant.written
+            text += f"\r\ncontent-length: {len(self.body)}"
+        return text.encode("latin-1") + self._constant.written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

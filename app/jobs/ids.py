@@ -19,6 +19,8 @@ _LOW: Final = struct.Struct(">Q")
 _set: Final = object.__setattr__
 """What a UUID takes, which refuses `setattr`."""
 
+_UNKNOWN: Final = SafeUUID.unknown
+
 _AT_ONCE: Final = 256
 """Ids for which randomness is fetched at a time: each fetch is a call of the system."""
 
@@ -50,7 +52,7 @@ def id_of(number: int) -> UUID:
     """The id of a number of 128 bits: `UUID(int=number)` without its questions about all else."""
     made = UUID.__new__(UUID)
     _set(made, "int", number)
-    _set(made, "is_safe", SafeUUID.unknown)
+    _set(made, "is_safe", _UNKNOWN)
     return made
 
 

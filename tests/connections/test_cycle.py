@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -42,6 +42,12 @@ class Wire(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
 
 
 async def send_reply(reply: Reply, scope: Any, receive: Any, send: Any) -> None:
@@ -82,6 +88,23 @@ async def answer_of(
         flow.pause_writing()
         wire.is_ready = False
         asyncio.get_running_loop().call_soon(wire.take_from_now_on, flow)
+    cycle = cycle_of(kind, scope, wire, flow, lambda: completed.append(True), access_log=access_log)
+    cycle.keep_alive = keep_alive
+    cycle.disconnected = is_gone
+    await cycle.run_asgi(app)
+    return wire.sent, wire.closed, completed, cycle.response_complete
+
+
+def cycle_of(
+    kind: type[RequestResponseCycle],
+    scope: Any,
+    wire: Wire,
+    flow: FlowControl,
+    completes: Callable[[], object],
+    *,
+    access_log: bool = False,
+) -> Any:
+    """A cycle of ours, or of uvicorn's."""
     parts: dict[str, Any] = {
         "flow": flow,
         "logger": logging.getLogger("nobody"),
@@ -89,29 +112,22 @@ async def answer_of(
         "access_log": access_log,
     }
 
-    def completes() -> None:
-        completed.append(True)
-
     if kind is Cycle:
         state = SimpleNamespace(default_headers=[DATE])
         connection = SimpleNamespace(server_state=state, on_response_complete=completes, **parts)
-        cycle: Any = Cycle(cast(Any, connection), scope, wire)
-        cycle.keep_alive = keep_alive
-        scope[WHOLE] = cycle.send_whole
-    else:
-        cycle = kind(
-            scope=scope,
-            transport=cast(Any, wire),
-            default_headers=[DATE],
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=keep_alive,
-            on_response=completes,
-            **parts,
-        )
-    cycle.disconnected = is_gone
-    await cycle.run_asgi(app)
-    return wire.sent, wire.closed, completed, cycle.response_complete
+        ours = Cycle(cast(Any, connection), scope, wire)
+        scope[WHOLE] = ours.send_whole
+        return ours
+    return kind(
+        scope=scope,
+        transport=cast(Any, wire),
+        default_headers=[DATE],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=True,
+        on_response=cast(Any, completes),
+        **parts,
+    )
 
 
 names = st.sampled_from([b"etag", b"Vary", b"content-type"])
@@ -264,3 +280,46 @@ async def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so() -> Non
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: 1" in head.lower()
     assert json.loads(body)["type"].endswith("shutting-down")
+
+
+async def heard_by(kind: type[RequestResponseCycle], events: Sequence[str]) -> list[Any]:
+    """What the app receives, and when it has to wait, while these things happen."""
+    wire = Wire()
+    flow = FlowControl(wire)
+    cycle = cycle_of(kind, {}, wire, flow, bool)
+    heard: list[Any] = []
+    waiting: asyncio.Task[Any] | None = None
+    for event in events:
+        if event == "asks":
+            waiting = waiting or asyncio.create_task(cycle.receive())
+        elif event == "another request comes":
+            flow.pause_reading()
+        else:
+            if event == "some":
+                cycle.body += b"some"
+            cycle.more_body = cycle.more_body and event != "end"
+            cycle.disconnected = cycle.disconnected or event == "gone"
+            cycle.response_complete = cycle.response_complete or event == "answered"
+            cycle.message_event.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if waiting is not None and waiting.done():
+            heard.append(waiting.result())
+            waiting = None
+        heard.append((waiting is None, flow.read_paused))
+    if waiting is not None:
+        waiting.cancel()
+    return heard
+
+
+@settings(max_examples=300, derandomize=True)
+@given(
+    before=st.lists(st.sampled_from(["some", "asks", "another request comes"]), max_size=5),
+    after=st.lists(st.sampled_from(["asks", "another request comes", "gone", "answered"])),
+    is_complete=st.booleans(),
+)
+def test_the_app_receives_the_same(before: list[str], after: list[str], is_complete: bool) -> None:
+    """Whatever has arrived by when it asks, and whether or not more comes: as uvicorn gives it."""
+    events = [*before, *["end"] * is_complete, *after]
+    ours, theirs = (asyncio.run(heard_by(kind, events)) for kind in (Cycle, RequestResponseCycle))
+    assert ours == theirs
