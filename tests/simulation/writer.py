@@ -9,8 +9,9 @@ from uuid import UUID
 
 import apsw
 
+from app.engines.embedded.batch import Write
 from app.engines.embedded.changes import Cancelled, Fail, Finish, Insert, RequestCancel, Start
-from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
+from app.engines.embedded.commit import Call, Connect, GroupCommit, Post
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
 from app.scheduler import Status, Step

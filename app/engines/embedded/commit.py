@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import apsw
-from msgspec import Struct
 
+from app.engines.embedded.batch import Answer, Write, make
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
 
@@ -21,9 +21,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 Call: TypeAlias = Callable[[], None]
-
-Answer: TypeAlias = tuple[Callable[[Any], None], Any]
-"""Who is called on the event loop, and with what."""
 
 Connect: TypeAlias = Callable[[], apsw.Connection]
 """Opens the journal for writing."""
@@ -48,52 +45,6 @@ _PROOF: Final = (
 
 _PATIENCE: Final = 5_000
 """Milliseconds to wait for another connection that writes, such as one that empties the log."""
-
-_STORE_ERRORS: Final = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.CantOpenError,
-    apsw.ReadOnlyError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.BusyError,
-    apsw.LockedError,
-    apsw.AbortError,
-    apsw.InterruptError,
-    apsw.PermissionsError,
-    apsw.ProtocolError,
-)
-
-
-class Change(Protocol[T_co]):
-    """One change of the journal."""
-
-    def run(self, db: apsw.Connection) -> T_co:
-        """Make the change and say what came of it.
-
-        It may be made again after its transaction was rolled back.
-        """
-
-    def happened(self, db: apsw.Connection) -> T_co | None:
-        """After a commit of unknown fate: what `run` gave if the change was made, else None."""
-
-
-class Write(Struct, Generic[T], frozen=True):
-    """A change that is queued. Callbacks run on the event loop, in the order of submission."""
-
-    change: Change[T]
-    then: Callable[[T], None]
-    """Called with what the change gave, once it is durable."""
-    refused: Callable[[StoreUnavailable], None] | None = None
-    """Called when it cannot be made. None: it is kept, and tried again until it is made.
-
-    One that even a sound store could not make, by a defect of ours, gives `then` None instead.
-    """
-    can_wait: bool = False
-    """Whether nobody waits for it yet: it had better share the commit of what comes next."""
-    size: int = 0
-    """How many bytes it writes, where that may be many."""
 
 
 class GroupCommit:
@@ -199,14 +150,7 @@ class GroupCommit:
             _open(db, wait=_PATIENCE)
         if self.error is not None:  # an empty transaction would not touch the disk
             db.execute(_PROOF)
-        db.execute("SAVEPOINT batch")
-        try:
-            return [(write.then, write.change.run(db)) for write in batch]
-        except _STORE_ERRORS:
-            raise
-        except Exception:  # a defect of ours, which each of the others is kept out of
-            db.execute("ROLLBACK TO batch")
-            return [_run_apart(db, write) for write in batch]
+        return make(db, batch)
 
     def _resolve(self, db: apsw.Connection) -> list[Write[Any]]:
         """Read back what became of a batch whose commit failed; gives what is to be done again."""
@@ -263,27 +207,6 @@ def _require_in_place(db: apsw.Connection) -> None:
     db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
     if moved.value:
         raise apsw.CantOpenError("its file has been moved or deleted")
-
-
-def _run_apart(db: apsw.Connection, write: Write[Any]) -> Answer:
-    """Make one change, or nothing of it; gives the answer that is due once it is durable."""
-    db.execute("SAVEPOINT one")
-    try:
-        answer: Answer = (write.then, write.change.run(db))
-    except _STORE_ERRORS:
-        raise
-    except Exception as error:
-        log.exception("a change could not be made: %s", type(write.change).__name__)
-        db.execute("ROLLBACK TO one")
-        answer = _without_effect(write, error)
-    db.execute("RELEASE one")
-    return answer
-
-
-def _without_effect(write: Write[Any], error: Exception) -> Answer:
-    if write.refused is None:
-        return write.then, None
-    return write.refused, StoreUnavailable(f"the change could not be made ({error})")
 
 
 def _call_all(answers: Sequence[Answer]) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID
 
 from app.engines.embedded.answers import refuse, resolve
-from app.engines.embedded.commit import Write
+from app.engines.embedded.batch import Write
 from app.engines.embedded.delivery_rows import RecordAttempt, Redeliver
 from app.engines.embedded.journal import Journal
 from app.jobs.deliveries import Attempts, DeliveryFigures, Due, Past, Tried

@@ -17,6 +17,7 @@ import apsw
 
 from app.engines.embedded.answers import Answers
 from app.engines.embedded.backup import Backups
+from app.engines.embedded.batch import Write
 from app.engines.embedded.changes import (
     Cancelled,
     Fail,
@@ -25,7 +26,6 @@ from app.engines.embedded.changes import (
     RequestCancel,
     Start,
 )
-from app.engines.embedded.commit import Write
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.kept_secrets import empty_log
@@ -150,7 +150,8 @@ class Journal:
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue a new job."""
-        change = Insert(job.id, row_of(job), job.labels, key, fingerprint, job.secrets)
+        row = (*row_of(job), key, fingerprint)
+        change = Insert(job.id, row, job.labels, job.secrets)
         size = len(job.params) + len(job.secrets or b"")
         self._put(Write(change, then, refused, size=size))
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
-from app.engines.embedded.commit import Call, Connect, GroupCommit, Post, Write
+from app.engines.embedded.batch import Write
+from app.engines.embedded.commit import Call, Connect, GroupCommit, Post
 from app.jobs.observer import Commits
 
 MAX_BATCH: Final = 250

@@ -6,7 +6,9 @@ from uuid import UUID
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
+from app.engines.embedded.batch import Change, Write, make
 from app.engines.embedded.changes import (
     Cancelled,
     Ended,
@@ -56,7 +58,7 @@ def insert(job_id: UUID, key: str | None, owner: str | None = None) -> Insert:
         run_at=NOW,
         owner=owner,
     )
-    return Insert(job_id, row_of(job), {}, key, None)
+    return Insert(job_id, (*row_of(job), key, None), {})
 
 
 def row(db: apsw.Connection) -> Any:
@@ -106,6 +108,40 @@ def test_key(db: apsw.Connection) -> None:
     for owner in (None, "ann"):
         with pytest.raises(apsw.ConstraintError):
             insert(ids.next(), "k", owner).run(db)
+
+
+def test_new_jobs_at_once(db: apsw.Connection) -> None:
+    """What follows each other in a batch has its labels, its secrets and its own answer."""
+    ids = JobIds(lambda: NOW + 1)
+    plain, rich, starts = (insert(ids.next(), None) for _ in range(3))
+    rich = replace(rich, labels={"order": "42", "shop": "1"}, secrets=b"[]")
+    begun = CODES[Status.RUNNING]
+    starts = replace(starts, row=(*starts.row[:3], begun, *starts.row[4:]), labels={"order": "42"})
+    changes: list[Change[Any]] = [plain, rich, starts, cancel(2)]
+    answers = make(db, [Write(change, lambda _: None) for change in changes])
+    pending, running = Status.PENDING, Status.RUNNING
+    assert [value for _, value in answers[:3]] == [pending, pending, running]
+    assert answers[3][1] == Cancelled(Status.CANCELLED)
+    assert db.execute("SELECT * FROM labels").fetchall() == [
+        ("order", "42", rich.row[0]),
+        ("order", "42", starts.row[0]),
+        ("shop", "1", rich.row[0]),
+    ]
+    assert db.execute("SELECT * FROM secrets").fetchall() == [(rich.row[0], b"[]")]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_one_that_cannot_be_made(db: apsw.Connection, place: int) -> None:
+    """The others are there all the same; it is refused, in its place."""
+    ids = JobIds(lambda: NOW + 1)
+    jobs = [insert(ids.next(), None) for _ in range(3)]
+    jobs[place] = insert(ids.next(), "k")
+    writes = [Write(job, lambda _: None, lambda _: None) for job in jobs]
+    answers = make(db, writes)
+    assert [call is writes[i].refused for i, (call, _) in enumerate(answers)] == [
+        i == place for i in range(3)
+    ]
+    assert db.execute("SELECT count(*) FROM jobs").get == 3
 
 
 def test_start(db: apsw.Connection) -> None:

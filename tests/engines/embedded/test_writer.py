@@ -12,7 +12,8 @@ from typing import Any
 import apsw
 import pytest
 
-from app.engines.embedded.commit import RETRY_EVERY, Write
+from app.engines.embedded.batch import Write
+from app.engines.embedded.commit import RETRY_EVERY
 from app.engines.embedded.writer import GATHERS, LARGE, MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
 from tests.engines.embedded.faults import Faults, disk_full, hang, turns
