@@ -31,7 +31,6 @@ class Insert(Struct, frozen=True):
 
     job_id: UUID
     row: Row
-    """With the key and its fingerprint at the end."""
     labels: Mapping[str, str]
     secrets: Json | None = None
 

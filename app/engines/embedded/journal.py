@@ -150,8 +150,7 @@ class Journal:
         refused: Callable[[StoreUnavailable], None],
     ) -> None:
         """Queue a new job."""
-        row = (*row_of(job), key, fingerprint)
-        change = Insert(job.id, row, job.labels, job.secrets)
+        change = Insert(job.id, row_of(job, key, fingerprint), job.labels, job.secrets)
         size = len(job.params) + len(job.secrets or b"")
         self._put(Write(change, then, refused, size=size))
 

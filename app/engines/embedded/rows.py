@@ -21,8 +21,8 @@ SUMMARY: Final = COLUMNS.replace("params, result", "x'7b7d', NULL")
 """The columns without what may be large: as if there were no params and no result."""
 
 
-def row_of(job: Job) -> Row:
-    """The row of a job that has not finished, in the order of `COLUMNS`."""
+def row_of(job: Job, key: str | None, fingerprint: bytes | None) -> Row:
+    """The row of a job that has not finished, in the order of `COLUMNS`, and what its key is."""
     return (
         *halves(job.id),
         job.version,
@@ -44,6 +44,8 @@ def row_of(job: Job) -> Row:
         None,
         job.params,
         None,
+        key,
+        fingerprint,
     )
 
 

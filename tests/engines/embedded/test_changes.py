@@ -58,7 +58,7 @@ def insert(job_id: UUID, key: str | None, owner: str | None = None) -> Insert:
         run_at=NOW,
         owner=owner,
     )
-    return Insert(job_id, (*row_of(job), key, None), {})
+    return Insert(job_id, row_of(job, key, None), {})
 
 
 def row(db: apsw.Connection) -> Any:
