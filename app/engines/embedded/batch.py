@@ -87,7 +87,8 @@ def _each(db: apsw.Connection, batch: Sequence[Write[Any]]) -> Iterator[Answer]:
         alike = tuple(writes)
         many = getattr(kind, "run_many", None)
         if many is None or len(alike) == 1:
-            yield from [(write.then, write.change.run(db)) for write in alike]
+            for write in alike:
+                yield write.then, write.change.run(db)
         else:
             values = many(db, [write.change for write in alike])
             yield from zip([write.then for write in alike], values, strict=True)
