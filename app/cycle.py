@@ -115,6 +115,7 @@ class Cycle(RequestResponseCycle):
             is_over = self.disconnected or self.response_complete
             if is_all_there and not is_over and not self.flow.read_paused:  # as nearly always
                 self._is_read = True
+                self.waiting_for_100_continue = False  # it has not waited for that
                 body, self.body = bytes(self.body), bytearray()
                 return {"type": "http.request", "body": body, "more_body": False}
             self.message_event = asyncio.Event()

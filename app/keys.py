@@ -220,7 +220,7 @@ class Keys:
         return key.expires_at is None or self._now() < key.expires_at
 
     def _reread(self) -> None:
-        """Look at the file, and whether keys are needed.
+        """Look at the file, and at whether keys are needed without one.
 
         Once in a turn of the event loop: its requests were there before.
         """
@@ -229,8 +229,11 @@ class Keys:
         with contextlib.suppress(RuntimeError):  # outside of one, each time
             asyncio.get_running_loop().call_soon(self._look_again)
             self._looked = True
+        self._look_at_file()
         if not self._in_use and self._are_needed():
             self.require()
+
+    def _look_at_file(self) -> None:
         stamp = self._stamp()
         if stamp == self._seen or self._now() < self._again_at:
             return

@@ -179,11 +179,14 @@ class Ledgers:
     def expected(self, job: Job) -> float | None:
         """Seconds until the job should end, by what earlier ones took; None if none is known.
 
-        The latest sixteenth of those may be left out of account.
+        The latest of many may be left out of account.
         """
         if 16 * len(self._moves) > self._counted:
             self._count()
         median = self._all.median(job.task)
+        if median is None and self._moves:
+            self._count()
+            median = self._all.median(job.task)
         if median is None:
             return None
         begin = job.run_at if job.started_at is None else job.started_at

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Generator
 from contextvars import Context
+from threading import get_ident
 from typing import Any, Final, cast
 
 from app.scheduler.origin import AS_THE_TASK, running_name
@@ -30,6 +31,7 @@ class Runners:
         self.unfinished: set[BackgroundTask[Any]] = set()
         self.idle: asyncio.Future[None] | None = None  # done when none is unfinished
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._slots_left = max_running
         self._waiting = Waiting()
         self._ready: deque[BackgroundTask[Any]] = deque()
@@ -40,12 +42,19 @@ class Runners:
         self._probe_context = Context()
         self._probe_context.run(running_name.set, AS_THE_TASK)
 
+    def loop_here(self) -> asyncio.AbstractEventLoop:
+        """The event loop that runs in this thread; raises `RuntimeError` when there is none."""
+        loop = self.loop
+        if loop is not None and self._thread == get_ident() and loop.is_running():
+            return loop
+        return asyncio.get_running_loop()  # a call of the system in Python 3.11
+
     def add(
         self, task: BackgroundTask[Any], priority: int, loop: asyncio.AbstractEventLoop
     ) -> None:
         """Run a task as soon as a slot is free for it; it takes no step inside this call."""
         if loop is not self.loop:  # another one's probe will never come
-            self.loop, self._probing = loop, False
+            self.loop, self._thread, self._probing = loop, get_ident(), False
         self.unfinished.add(task)
         if self._slots_left is None:
             self._make_ready(task, loop)

@@ -84,10 +84,7 @@ class BackgroundTaskScheduler:
         if self._closed:
             raise SchedulerClosed(_CLOSED)
         inner = func if _is_plain(func) else _coroutine_function(func)
-        loop = self._runners.loop
-        if loop is None or not loop.is_running():
-            # Raises while there is nothing to take back. In Python 3.11 it calls the system.
-            loop = asyncio.get_running_loop()
+        loop = self._runners.loop_here()  # raises while there is nothing to take back
         name = name or getattr(inner, "__name__", None) or type(inner).__name__
         task = BackgroundTask(func(*args, **kwargs), name, self._runners)
         self._runners.add(task, priority, loop)

@@ -3,10 +3,13 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from app.jobs.ledger import MINUTE, MINUTES, QUARTER, QUARTERS, Ledger
+from app.jobs.ledger import MINUTE, MINUTES, QUARTER, QUARTERS, Ledger, Ledgers
+from app.jobs.models import Job
 from app.jobs.periods import Histogram, step_of
 from app.scheduler import Status
+from tests.jobs.attempts import JOB
 
 millis = st.integers(min_value=1, max_value=10**9)
 
@@ -117,3 +120,33 @@ def test_quarters_have_the_ends_of_their_minutes(steps: list[tuple[int, bool]]) 
         expected = Counter(end // width for end in ends if end // width > oldest)
         assert {p.start // width: p.ended[Status.COMPLETED] for p in periods if p.ended} == expected
         assert all(period.durations is not None for period in periods if period.ended)
+
+
+def end(ledgers: Ledgers, clock: Clock, job: Job) -> None:
+    """A job runs for five seconds."""
+    ledgers.moved(job, None, Status.RUNNING, clock.now)
+    ledgers.moved(job, Status.RUNNING, Status.COMPLETED, clock.now, clock.now + 5_000)
+
+
+def test_a_rare_task_is_expected_as_it_was(clock: Clock) -> None:
+    """The first end of a task is known at once, whatever has piled up of others."""
+    ledgers = Ledgers(clock)
+    for _ in range(2_000):
+        end(ledgers, clock, replace(JOB, run_at=clock.now))
+    rare = replace(JOB, task="rare", run_at=clock.now, started_at=clock.now)
+    assert ledgers.expected(rare) is None
+    end(ledgers, clock, rare)
+    assert ledgers.expected(rare) == pytest.approx(5, rel=0.1)
+
+
+def test_what_piles_up_is_seen_by_whoever_looks(clock: Clock) -> None:
+    """Counts, ends and an owner's own are those of every change, at whatever moment."""
+    ledgers = Ledgers(clock)
+    for number in range(450):
+        end(ledgers, clock, replace(JOB, run_at=clock.now, owner="ann" if number % 3 else None))
+        if number in (0, 7, 449):
+            own = number + 1 - len(range(0, number + 1, 3))
+            assert ledgers.of(None).jobs()[Status.COMPLETED] == number + 1
+            assert ledgers.of("ann").jobs()[Status.COMPLETED] == own
+            assert ledgers.observer.ends[JOB.task][Status.COMPLETED] == number + 1
+            assert sum(p.ended[Status.COMPLETED] for p in ledgers.of(None).minutes()) == number + 1

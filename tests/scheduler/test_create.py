@@ -268,3 +268,16 @@ async def test_a_closed_scheduler_takes_no_task(scheduler: BackgroundTaskSchedul
         scheduler.create_task(wait_for_ever)
     with pytest.raises(SchedulerClosed):
         await scheduler.__aenter__()
+
+
+def test_another_thread() -> None:
+    """A thread without an event loop gets `RuntimeError`, though the scheduler's own one runs."""
+
+    async def run() -> None:
+        async with BackgroundTaskScheduler() as scheduler:
+            await scheduler.create_task(return_it, 1)
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                await asyncio.to_thread(scheduler.create_task, return_it, 1)
+            assert not scheduler.unfinished
+
+    asyncio.run(run())

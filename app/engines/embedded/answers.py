@@ -14,7 +14,7 @@ STORE_TIMEOUT: Final = 10.0
 """Seconds that a caller waits for the journal before it is told that the store is unavailable."""
 
 _LOOKS_EVERY: Final = 0.02
-"""Seconds between looks at those who wait, at most: what was answered is held no longer."""
+"""Seconds between looks at those who wait: what was answered after those before it is let go."""
 
 
 def _refuse_late(done: asyncio.Future[Any]) -> None:

@@ -9,16 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import apsw
 
 from app.engines.embedded.batch import Answer, Write, make
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 Call: TypeAlias = Callable[[], None]
 
