@@ -71,7 +71,7 @@ def halves(job_id: UUID) -> tuple[int, int]:
 
 def from_halves(high: int, low: int) -> UUID:
     """The inverse of `halves`."""
-    return UUID(bytes=_HALVES.pack(high, low))
+    return id_of(int.from_bytes(_HALVES.pack(high, low)))
 
 
 def created_at(job_id: UUID) -> int:
@@ -81,7 +81,7 @@ def created_at(job_id: UUID) -> int:
 
 def first_at(millis: int) -> UUID:
     """The smallest id that can carry this time: where a list of jobs since then starts."""
-    return UUID(int=(millis << 16 | _VERSION) << 64)
+    return id_of((millis << 16 | _VERSION) << 64)
 
 
 def _lows(random_bytes: Callable[[int], bytes]) -> Iterator[int]:

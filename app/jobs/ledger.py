@@ -222,9 +222,9 @@ class Ledgers:
     def removed(self, gone: Mapping[Kind, int]) -> None:
         """Finished jobs have left the store."""
         for (owner, task, status), count in gone.items():
-            self.of(None).counted(task, status, -count)
+            self._all.counted(task, status, -count)
             if owner is not None:
-                self.of(owner).counted(task, status, -count)
+                self._of_owner(owner).counted(task, status, -count)
 
     def _of_owner(self, owner: str) -> Ledger:
         if owner not in self._own:
