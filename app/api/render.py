@@ -1,43 +1,54 @@
 """From a job to the bytes of an answer. Params and result are JSON already and pass as they are.
 
-The rest is written member by member, in a tenth of the time that an encoder of any value takes.
+The rest is put into a form that jobs share which are alike but for their ids and times.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from app.jobs.ids import id_text
+from app.jobs.kept import Kept
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
 from app.jobs.times import rfc3339
 from app.jobs.webhooks import Delivery, Webhook, delivery_id
+from app.scheduler import Status
+
+_Alike: TypeAlias = tuple[str, Status, int, int, int, float | None, bool, str]
+"""Of a job: its task, status, priority, attempt, how many it has and how long each may take;
+whether the answer is minimal, and what precedes its links."""
+
+_NULL: Final = b"null"
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
-    job_id = id_text(job.id)
-    path = f"{encode_basestring(root)[1:-1]}/jobs/{job_id}" if root else f"/jobs/{job_id}"
-    head = (
-        f'{{"id":"{job_id}","task":{encode_basestring(job.task)},'
-        f'"status":"{job.status}","done":{"true" if job.done else "false"},'
+    alike = (
+        *(job.task, job.status, job.priority, job.attempt, job.max_attempts, job.timeout),
+        *(minimal, root),
     )
-    tail = (
-        f'"created_at":{_time(job.created_at)},"run_at":{_time(job.run_at)},'
-        f'"started_at":{_time(job.started_at)},"finished_at":{_time(job.finished_at)},'
-        f'"expires_at":{_time(job.expires_at)},'
-        f'"cancel_requested_at":{_time(job.cancel_requested_at)},'
-        f'"links":{{"self":"{path}","result":"{path}/result","events":"{path}/events"}}}}'
+    job_id = id_text(job.id).encode()
+    error, progress, labels, webhook = job.error, job.progress, job.labels, job.webhook
+    return _FORM[alike] % (
+        job_id,
+        job.params,
+        job.result or _NULL,
+        _NULL if error is None else _error(error),
+        _NULL if progress is None else _progress(progress),
+        to_json(dict(labels)) if labels else b"{}",
+        b",".join([_attempt(attempt) for attempt in job.attempts]),
+        _NULL if webhook is None else _webhook(job, webhook),
+        _TIME[job.created_at],
+        _TIME[job.run_at],
+        _TIME[job.started_at],
+        _TIME[job.finished_at],
+        _TIME[job.expires_at],
+        _TIME[job.cancel_requested_at],
+        job_id,
+        job_id,
+        job_id,
     )
-    if minimal:
-        return f"{head}{_state(job)}{tail}".encode()
-    attempts = ",".join([_attempt(attempt) for attempt in job.attempts])
-    webhook = "null" if job.webhook is None else _webhook(job, job.webhook)
-    after = f',{_state(job)}"attempts":[{attempts}],"webhook":{webhook},{tail}'
-    values = (b'"params":', job.params, b',"result":', job.result or b"null")
-    return b"".join((head.encode(), *values, after.encode()))
 
 
 def job_path(job_id: UUID, root: str = "") -> str:
@@ -66,49 +77,60 @@ def delivery_members(job: Job, delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _state(job: Job) -> str:
-    error = "null" if job.error is None else _error(job.error)
-    progress = "null" if job.progress is None else _progress(job.progress)
-    labels = _labels(job.labels) if job.labels else "{}"
+def _form_of(alike: _Alike) -> bytes:
+    """A job as JSON, with a gap for each member in which jobs that are so far alike may differ."""
+    task, status, priority, attempt, max_attempts, timeout, minimal, root = alike
+    path = f"{_literal(root)[1:-1]}/jobs/%b"
+    # A gap of no width is as good as none.
+    large = "%.0b%.0b" if minimal else '"params":%b,"result":%b,'
+    told = "%.0b%.0b" if minimal else '"attempts":[%b],"webhook":%b,'
     return (
-        f'"error":{error},"progress":{progress},"labels":{labels},"priority":{job.priority},'
-        f'"attempt":{job.attempt},"max_attempts":{job.max_attempts},'
-        f'"timeout":{"null" if job.timeout is None else job.timeout},'
+        f'{{"id":"%b","task":{_literal(task)},"status":"{status}",'
+        f'"done":{"true" if status.finished else "false"},{large}'
+        f'"error":%b,"progress":%b,"labels":%b,"priority":{priority},'
+        f'"attempt":{attempt},"max_attempts":{max_attempts},'
+        f'"timeout":{"null" if timeout is None else timeout},{told}'
+        f'"created_at":%b,"run_at":%b,"started_at":%b,"finished_at":%b,'
+        f'"expires_at":%b,"cancel_requested_at":%b,'
+        f'"links":{{"self":"{path}","result":"{path}/result","events":"{path}/events"}}}}'
+    ).encode()
+
+
+def _literal(text: str) -> str:
+    """A text as JSON, without a gap in it."""
+    return encode_basestring(text).replace("%", "%%")
+
+
+def _attempt(attempt: Attempt) -> bytes:
+    return b'{"number":%d,"started_at":%b,"finished_at":%b,"outcome":%b,"error":%b}' % (
+        attempt.number,
+        _TIME[attempt.started_at],
+        _TIME[attempt.finished_at],
+        _NULL if attempt.outcome is None else b'"%b"' % attempt.outcome.encode(),
+        _NULL if attempt.error is None else _error(attempt.error),
     )
 
 
-def _attempt(attempt: Attempt) -> str:
-    outcome = "null" if attempt.outcome is None else f'"{attempt.outcome}"'
-    return (
-        f'{{"number":{attempt.number},"started_at":{_time(attempt.started_at)},'
-        f'"finished_at":{_time(attempt.finished_at)},"outcome":{outcome},'
-        f'"error":{_error(attempt.error)}}}'
-    )
+def _error(error: JobError) -> bytes:
+    return to_json(error_members(error))
 
 
-def _webhook(job: Job, webhook: Webhook) -> str:
+def _webhook(job: Job, webhook: Webhook) -> bytes:
     members = {
         "url": webhook.url,
         "events": webhook.events,
         "deliveries": [delivery_members(job, delivery) for delivery in job.deliveries],
     }
-    return to_json(members).decode()
+    return to_json(members)
 
 
-@lru_cache(maxsize=256)
-def _time(time: Millis | None) -> str:
-    """Kept, for a job has some of its times twice."""
-    return "null" if time is None else f'"{rfc3339(time)}"'
+def _progress(progress: Progress) -> bytes:
+    return to_json({"fraction": progress.fraction, "message": progress.message})
 
 
-def _error(error: JobError | None) -> str:
-    return "null" if error is None else to_json(error_members(error)).decode()
+def _time_of(time: Millis | None) -> bytes:
+    return f'"{rfc3339(time)}"'.encode() if time is not None else _NULL
 
 
-def _progress(progress: Progress) -> str:
-    members = {"fraction": progress.fraction, "message": progress.message}
-    return to_json(members).decode()
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return to_json(dict(labels)).decode()
+_FORM: Final = Kept(_form_of)
+_TIME: Final = Kept(_time_of)

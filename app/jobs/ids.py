@@ -7,9 +7,10 @@ RFC), so that a store can use them as a time-ordered integer key; the lower 62 b
 import os
 import struct
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Final
 from uuid import UUID, SafeUUID
+
+from app.jobs.kept import Kept
 
 _VERSION: Final = 0x7000
 _VARIANT: Final = 1 << 63
@@ -56,11 +57,18 @@ def id_of(number: int) -> UUID:
     return made
 
 
-@lru_cache(maxsize=256)
 def id_text(job_id: UUID) -> str:
-    """The id as clients see it; kept, for a job's is written several times."""
-    text = job_id.int.to_bytes(16).hex()
+    """The id as clients see it."""
+    return _TEXT[job_id.int]
+
+
+def _text_of(number: int) -> str:
+    text = number.to_bytes(16).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+_TEXT: Final = Kept(_text_of)
+"""Kept, for a job's is written several times."""
 
 
 def halves(job_id: UUID) -> tuple[int, int]:

@@ -1,0 +1,30 @@
+"""What was found lately, kept because it is asked for again soon or never."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MOST: Final = 256
+"""Answers that are kept: few, for what every job leaves behind should fit into a cache."""
+
+
+class Kept(dict[K, V]):
+    """The answers of a function, by its argument: `kept[argument]`.
+
+    A third of what `functools.lru_cache` takes to find one. All are forgotten when there are too
+    many, which is good enough for what is asked for again within a moment.
+    """
+
+    def __init__(self, answer_to: Callable[[K], V]) -> None:
+        super().__init__()
+        self._answer_to = answer_to
+
+    def __missing__(self, argument: K) -> V:
+        """Find the answer, and keep it."""
+        answer = self._answer_to(argument)
+        if len(self) >= MOST:
+            self.clear()
+        self[argument] = answer
+        return answer
