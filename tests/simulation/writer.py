@@ -10,8 +10,9 @@ from uuid import UUID
 import apsw
 
 from app.engines.embedded.batch import Write
-from app.engines.embedded.changes import Cancelled, Fail, Finish, Insert, RequestCancel, Start
+from app.engines.embedded.changes import Cancelled, Fail, Insert, RequestCancel, Start
 from app.engines.embedded.commit import Call, Connect, GroupCommit, Post
+from app.engines.embedded.ends import Finish
 from app.jobs.errors import StoreUnavailable
 from app.jobs.observer import Commits
 from app.scheduler import Status, Step

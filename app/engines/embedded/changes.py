@@ -12,10 +12,9 @@ from app.engines.embedded.kept_secrets import keep, scrub, with_secrets
 from app.engines.embedded.rows import COLUMNS, Row, job_of
 from app.jobs.ids import halves
 from app.jobs.models import Job, JobError, Json, Millis
-from app.jobs.runner import Outcome
 from app.jobs.stored import CODES, STATUSES, error_text
 from app.scheduler import Status, Step
-from app.scheduler.states import COMPLETE, FAIL, RUNNING, after
+from app.scheduler.states import after
 
 _WIDTH: Final = COLUMNS.count(",") + 1 + 2
 _INSERT: Final = (
@@ -23,7 +22,6 @@ _INSERT: Final = (
 )
 _PENDING: Final = CODES[Status.PENDING]
 _RUNNING: Final = CODES[Status.RUNNING]
-_UNLESS_CANCELLED: Final = " AND cancel_requested_at IS NULL"
 
 
 class Insert(Struct, frozen=True):
@@ -47,7 +45,7 @@ class Insert(Struct, frozen=True):
 
     def happened(self, db: apsw.Connection) -> Status | None:
         """Gives the job's status if it is there."""
-        return _status_since(db, self.job_id, 0)
+        return status_since(db, self.job_id, 0)
 
     def _completed(self, db: apsw.Connection) -> Status:
         for name, value in self.labels.items():
@@ -85,107 +83,6 @@ class Start(Struct, frozen=True):
         return _job_in(db, db.execute(sql, (*halves(self.job_id), self.version)))
 
 
-class Ended(Struct, frozen=True):
-    """How and when an attempt has ended."""
-
-    job_id: UUID
-    attempt: int
-    at: Millis
-    outcome: Outcome
-    has_secrets: bool
-    """Whether the journal may hold secrets of the job."""
-    has_webhook: bool
-    """Whether somebody may want to be told of its end."""
-
-
-class Finish(Struct, frozen=True):
-    """A running attempt has ended. If a cancel is on record the job ends cancelled."""
-
-    ended: Ended
-    version: int
-    lines: str | None = None
-    """The job's log lines, if there are any."""
-
-    @property
-    def job_id(self) -> UUID:
-        """The job that it is about."""
-        return self.ended.job_id
-
-    def run(self, db: apsw.Connection) -> Status | None:
-        """Gives the new status, or None when this attempt was not the running one any more."""
-        step = self.ended.outcome.step
-        status = None
-        if self.lines is None and step in (COMPLETE, FAIL):
-            status = self._end(db, step, _UNLESS_CANCELLED)
-        return self._run_with_cancel(db, step) if status is None else status
-
-    def happened(self, db: apsw.Connection) -> Status | None:
-        """Gives the new status if it was written."""
-        return _status_since(db, self.job_id, self.version)
-
-    def _run_with_cancel(self, db: apsw.Connection, step: Step) -> Status | None:
-        cancel = self._where(db)
-        if cancel is None:
-            return None
-        if self.lines is not None:
-            high, _ = halves(self.job_id)
-            db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (high, self.lines))
-        if cancel:
-            step = Step.CANCEL
-        return self._retry(db) if step is Step.RETRY else self._end(db, step)
-
-    def _where(self, db: apsw.Connection) -> bool | None:
-        """Whether a cancel is on record for this running attempt; None when it is not running."""
-        row = db.execute(
-            "SELECT cancel_requested_at IS NOT NULL FROM jobs "
-            "WHERE high = ? AND low = ? AND status = ? AND attempt = ?",
-            (*halves(self.job_id), _RUNNING, self.ended.attempt),
-        ).fetchone()
-        return None if row is None else bool(row[0])
-
-    def _retry(self, db: apsw.Connection) -> Status:
-        high, _ = halves(self.job_id)
-        outcome = self.ended.outcome
-        db.execute(
-            "INSERT INTO attempts SELECT high, attempt, started_at, ?, ?, ? "
-            "FROM jobs WHERE high = ?",
-            (self.ended.at, CODES[Status.FAILED], error_text(outcome.error), high),
-        )
-        pending = after(Status.RUNNING, Step.RETRY)
-        db.execute(
-            "UPDATE jobs SET version = ?, status = ?, run_at = ?, started_at = NULL WHERE high = ?",
-            (self.version, CODES[pending], outcome.retry_at, high),
-        )
-        return pending
-
-    def _end(self, db: apsw.Connection, step: Step, unless: str = "") -> Status | None:
-        """The last status of the job, or None when it does not run this attempt, or `unless`."""
-        ended, outcome = self.ended, self.ended.outcome
-        status = after(RUNNING, step)
-        result, error = None, outcome.error
-        if step is COMPLETE:
-            result = outcome.returned
-        elif step is Step.CANCEL:
-            result = None if outcome.returned == b"null" else outcome.returned
-            error = outcome.raised
-        high, low = halves(ended.job_id)
-        db.execute(
-            "UPDATE jobs SET version = ?, status = ?, finished_at = ?, result = ?, error = ? "
-            f"WHERE high = ? AND low = ? AND status = ? AND attempt = ?{unless}",
-            (
-                *(self.version, CODES[status], ended.at, result, error_text(error)),
-                *(high, low, _RUNNING, ended.attempt),
-            ),
-        )
-        if not db.changes():
-            return None
-        if ended.has_secrets:
-            scrub(db, high)
-        if ended.has_webhook:
-            tell(db, high)
-        return status
-
-
 class Fail(Struct, frozen=True):
     """A pending job that can never start."""
 
@@ -212,7 +109,7 @@ class Fail(Struct, frozen=True):
 
     def happened(self, db: apsw.Connection) -> Status | None:
         """Gives failed if it was written."""
-        return _status_since(db, self.job_id, self.version)
+        return status_since(db, self.job_id, self.version)
 
 
 class Cancelled(Struct, frozen=True):
@@ -290,7 +187,7 @@ def _job_in(db: apsw.Connection, found: apsw.Cursor) -> Job | None:
     return None if row is None else with_secrets(db, job_of(row))
 
 
-def _status_since(db: apsw.Connection, job_id: UUID, version: int) -> Status | None:
+def status_since(db: apsw.Connection, job_id: UUID, version: int) -> Status | None:
     """The job's status if it is there and its last change is no older than `version`."""
     return _status_in(
         db.execute(

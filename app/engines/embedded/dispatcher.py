@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.config import EmbeddedConfig
+from app.engines.embedded.ends import Ended, Finish
 from app.engines.embedded.journal import Journal
 from app.engines.embedded.ready import ReadyQueue
 from app.jobs.errors import StoreUnavailable

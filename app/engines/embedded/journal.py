@@ -21,12 +21,12 @@ from app.engines.embedded.batch import Write
 from app.engines.embedded.changes import (
     Cancelled,
     Fail,
-    Finish,
     Insert,
     RequestCancel,
     Start,
 )
 from app.engines.embedded.damage import Damage, NoJournal, how_to_restore, is_damage, look_at
+from app.engines.embedded.ends import Finish
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.kept_secrets import empty_log
 from app.engines.embedded.lock import FolderLock

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from app.engines.embedded.changes import Finish
+from app.engines.embedded.ends import Finish
 from app.jobs.models import Attempt, Job, Millis
 from app.scheduler import Status
 from app.scheduler.states import COMPLETED, FAILED

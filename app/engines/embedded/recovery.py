@@ -8,8 +8,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from app.engines.embedded.answers import STORE_TIMEOUT
-from app.engines.embedded.changes import Ended, Finish
 from app.engines.embedded.dispatcher import Dispatcher
+from app.engines.embedded.ends import Ended, Finish
 from app.engines.embedded.journal import Journal
 from app.jobs.feed import Feed
 from app.jobs.ledger import Ledgers

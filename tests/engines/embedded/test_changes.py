@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from app.engines.embedded.batch import Change, Write, make
 from app.engines.embedded.changes import (
     Cancelled,
-    Ended,
     Fail,
-    Finish,
     Insert,
     RequestCancel,
     Start,
 )
 from app.engines.embedded.delivery_rows import Redeliver
+from app.engines.embedded.ends import Ended, Finish
 from app.engines.embedded.expiry import RemoveExpired
 from app.engines.embedded.migrations import migrate
 from app.engines.embedded.rows import row_of

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.engines.embedded import EmbeddedEngine
-from app.engines.embedded.changes import Ended, Finish
+from app.engines.embedded.ends import Ended, Finish
 from app.engines.embedded.recent import KEPT, Recent
 from app.jobs.errors import JobExpired
 from app.jobs.models import Attempt, NewJob
