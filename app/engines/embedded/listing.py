@@ -24,12 +24,22 @@ _NEWEST: Final = (1 << 63) - 1
 _RANGE: Final = "high < ? AND high >= ? ORDER BY high DESC"
 
 PLAIN: Final = f"SELECT high FROM jobs WHERE {_RANGE}"
-BY_STATUS: Final = f"SELECT high FROM jobs WHERE status = ? AND {_RANGE}"
 BY_TASK: Final = f"SELECT high FROM jobs WHERE task = ? AND status = ? AND {_RANGE}"
 OWN_BY_STATUS: Final = f"SELECT high FROM jobs WHERE owner = ? AND status = ? AND {_RANGE}"
 OWN_BY_TASK: Final = (
     f"SELECT high FROM jobs WHERE owner = ? AND task = ? AND status = ? AND {_RANGE}"
 )
+_TASKS: Final = """
+WITH RECURSIVE found(task) AS (
+    SELECT min(task) FROM jobs
+    UNION ALL
+    SELECT (SELECT min(task) FROM jobs WHERE jobs.task > found.task)
+    FROM found WHERE found.task IS NOT NULL
+)
+SELECT task FROM found WHERE task IS NOT NULL
+"""
+"""A few steps down an index for each task, where `DISTINCT` would look at every job."""
+
 BY_LABEL: Final = f"SELECT high FROM labels WHERE name = ? AND value = ? AND {_RANGE}"
 
 
@@ -48,7 +58,7 @@ def keys_of(db: apsw.Connection, query: JobQuery) -> tuple[list[int], int | None
 
 
 def _merged(db: apsw.Connection, query: JobQuery) -> Generator[int, None, None]:
-    cursors = [db.execute(sql, (*values, *_range(query))) for sql, values in _sources(query)]
+    cursors = [db.execute(sql, (*values, *_range(query))) for sql, values in _sources(db, query)]
     try:
         for (key,) in heapq.merge(*cursors, reverse=True):
             yield key
@@ -57,16 +67,20 @@ def _merged(db: apsw.Connection, query: JobQuery) -> Generator[int, None, None]:
             cursor.close()
 
 
-def _sources(query: JobQuery) -> Iterable[tuple[str, tuple[str | int, ...]]]:
+def tasks_of(db: apsw.Connection) -> list[str]:
+    """The tasks that there are jobs of."""
+    return [task for (task,) in db.execute(_TASKS)]
+
+
+def _sources(db: apsw.Connection, query: JobQuery) -> Iterable[tuple[str, tuple[str | int, ...]]]:
     codes = [CODES[status] for status in query.statuses]
     if query.owner is not None:  # before the labels, which would lead through others' jobs
         return _own_sources(query.owner, query.tasks, codes or range(len(STATUSES)))
     if query.labels:
         return [(BY_LABEL, query.labels[0])]
-    if query.tasks:
-        return [(BY_TASK, pair) for pair in product(query.tasks, codes or range(len(STATUSES)))]
-    if codes:
-        return [(BY_STATUS, (code,)) for code in codes]
+    if query.tasks or codes:
+        pairs = product(query.tasks or tasks_of(db), codes or range(len(STATUSES)))
+        return [(BY_TASK, pair) for pair in pairs]
     return [(PLAIN, ())]
 
 

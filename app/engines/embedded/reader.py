@@ -15,7 +15,7 @@ import apsw
 from app.engines.embedded.damage import NONSENSE, Damage, is_damage
 from app.engines.embedded.delivery_rows import OF_JOB, counts, due, next_due
 from app.engines.embedded.kept_secrets import with_secrets
-from app.engines.embedded.listing import keys_of
+from app.engines.embedded.listing import keys_of, tasks_of
 from app.engines.embedded.recent import Recent
 from app.engines.embedded.rows import (
     COLUMNS,
@@ -182,14 +182,15 @@ class Reader:
     @_telling
     def oldest_pending(self, owner: str | None = None) -> Millis | None:
         """When the pending job that was submitted first was, of an owner or of all."""
-        sql, bindings = "SELECT min(high) FROM jobs WHERE status = ?", [CODES[Status.PENDING]]
-        rows = (
-            self._rows(sql, (*bindings,))
-            if owner is None
-            else self._rows(f"{sql} AND owner = ?", (*bindings, owner))
-        )
-        high: int | None = rows[0][0]
-        return None if high is None else high >> 16
+        pending = CODES[Status.PENDING]
+        if owner is None:
+            sql = "SELECT min(high) FROM jobs WHERE task = ? AND status = ?"
+            asked = [(task, pending) for task in tasks_of(self._db)]
+        else:
+            sql = "SELECT min(high) FROM jobs WHERE owner = ? AND status = ?"
+            asked = [(owner, pending)]
+        firsts = [self._rows(sql, bindings)[0][0] for bindings in asked]
+        return min((high >> 16 for high in firsts if high is not None), default=None)
 
     @_telling
     def last_removed_version(self) -> int:
@@ -216,7 +217,10 @@ class Reader:
     @_telling
     def unfinished(self) -> Sequence[Job]:
         """The jobs that are pending, then those that are running, oldest first; no params."""
-        sql = f"SELECT {SUMMARY} FROM jobs WHERE status < 2 ORDER BY status, high"
+        sql = (
+            f"SELECT {SUMMARY} FROM jobs INDEXED BY jobs_unfinished "
+            "WHERE status < 2 ORDER BY status, high"
+        )
         return [self._job(row) for row in self._rows(sql)]
 
     @_telling
