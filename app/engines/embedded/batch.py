@@ -67,17 +67,17 @@ class Write(Struct, Generic[T], frozen=True):
 
 
 def make(db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Answer]:
-    """Make the changes, for a transaction's commit; gives the answers that are due after it.
+    """Make the changes in a transaction that has just begun; gives what is due after its commit.
 
     Raises what says that the store fails; a change that none could make is told so, and alone.
     """
-    db.execute("SAVEPOINT batch")
     try:
         return list(_each(db, batch))
     except _STORE_ERRORS:
         raise
     except Exception:  # a defect of ours, which each of the others is kept out of
-        db.execute("ROLLBACK TO batch")
+        # All anew: a savepoint would cost each batch a copy of every page that it changes.
+        db.execute("ROLLBACK; BEGIN IMMEDIATE")
         return [_run_apart(db, write) for write in batch]
 
 

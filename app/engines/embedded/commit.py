@@ -145,9 +145,10 @@ class GroupCommit:
     def _run_all(self, db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Answer]:
         if not db.in_transaction:
             _open(db, wait=_PATIENCE)
+        answers = make(db, batch)
         if self.error is not None:  # an empty transaction would not touch the disk
             db.execute(_PROOF)
-        return make(db, batch)
+        return answers
 
     def _resolve(self, db: apsw.Connection) -> list[Write[Any]]:
         """Read back what became of a batch whose commit failed; gives what is to be done again."""

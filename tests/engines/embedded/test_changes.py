@@ -30,6 +30,7 @@ from app.scheduler import Status, Step
 NOW = 1_800_000_000_000
 
 COMPLETE = Outcome(step=Step.COMPLETE, returned=b"1")
+FAILED = Outcome(step=Step.FAIL, error=JobError(ErrorType.EXCEPTION, "broken", "OSError"))
 RETRY = Outcome(step=Step.RETRY, error=JobError(ErrorType.TIMEOUT, "late"), retry_at=NOW + 9)
 
 JOB_ID = JobIds(lambda: NOW).next()
@@ -136,6 +137,7 @@ def test_one_that_cannot_be_made(db: apsw.Connection, place: int) -> None:
     jobs = [insert(ids.next(), None) for _ in range(3)]
     jobs[place] = insert(ids.next(), "k")
     writes = [Write(job, lambda _: None, lambda _: None) for job in jobs]
+    db.execute("BEGIN")
     answers = make(db, writes)
     assert [call is writes[i].refused for i, (call, _) in enumerate(answers)] == [
         i == place for i in range(3)
@@ -162,6 +164,30 @@ def test_finish(db: apsw.Connection) -> None:
     assert finish(1, 3).run(db) is Status.COMPLETED
     assert finish(1, 3).happened(db) is Status.COMPLETED
     unchanged(db, finish(1, 4, RETRY))
+
+
+@pytest.mark.parametrize("odd", [(), ("cancelled",), ("pending", "cancelled"), ("secrets",)])
+def test_ends_at_once(db: apsw.Connection, odd: tuple[str, ...]) -> None:
+    """What ends in one batch ends as each alone would: whatever some of them are."""
+    ids = JobIds(lambda: NOW + 1)
+    changes = []
+    for number, kind in enumerate(("plain", *odd, "failing", "plain")):
+        job_id, version = ids.next(), 10 * number + 10
+        insert(job_id, None).run(db)
+        if kind != "pending":
+            Start(job_id, version, 1, NOW).run(db)
+        if kind == "cancelled":
+            RequestCancel(job_id, version + 1, NOW, None).run(db)
+        outcome = FAILED if kind == "failing" else COMPLETE
+        ended = Ended(job_id, 1, NOW + number, outcome, kind == "secrets", has_webhook=False)
+        changes.append(Finish(ended, version + 2))
+    db.execute("SAVEPOINT apart")
+    apart = [change.run(db) for change in changes]
+    rows = db.execute("SELECT * FROM jobs").fetchall()
+    db.execute("ROLLBACK TO apart")
+    assert Finish.run_many(db, changes) == apart
+    assert db.execute("SELECT * FROM jobs").fetchall() == rows
+    assert apart[-2:] == [Status.FAILED, Status.COMPLETED]
 
 
 def test_successor(db: apsw.Connection) -> None:

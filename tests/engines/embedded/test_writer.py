@@ -198,7 +198,7 @@ async def test_callback_raises(
     assert "could not be followed up" in caplog.text
 
 
-@pytest.mark.parametrize("at", ["BEGIN", "SAVEPOINT", "INSERT", "COMMIT"])
+@pytest.mark.parametrize("at", ["BEGIN", "INSERT", "COMMIT"])
 async def test_store_fails(
     bench: Bench, faults: Faults, caplog: pytest.LogCaptureFixture, at: str
 ) -> None:
