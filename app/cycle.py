@@ -42,19 +42,30 @@ _NOBODY: Final = _Nobody()
 class Cycle(RequestResponseCycle):
     """Writes a whole reply at once; all other answers are left to uvicorn."""
 
-    # As uvicorn begins, with what is alike for all of them written once.
-    body: bytearray
-    disconnected = keep_alive = waiting_for_100_continue = False
-    more_body = True
-    response_started = response_complete = False
-    chunked_encoding: bool | None = None
-    expected_content_length = 0
-    _is_open = False
-    """Whether the body ends with the connection."""
-    _is_read = False
-    """Whether the app was given all of the request's body at once."""
-    message_event: Any = _NOBODY
-    """Where the app waits for more of the body, or for the end of it all."""
+    # uvicorn's attributes, and two. In slots, for some are set late: in Python 3.11 each cycle
+    # would need a dict of its own for them.
+    __slots__ = (
+        "_is_open",
+        "_is_read",
+        "access_log",
+        "access_logger",
+        "body",
+        "chunked_encoding",
+        "default_headers",
+        "disconnected",
+        "expected_content_length",
+        "flow",
+        "keep_alive",
+        "logger",
+        "message_event",
+        "more_body",
+        "on_response",
+        "response_complete",
+        "response_started",
+        "scope",
+        "transport",
+        "waiting_for_100_continue",
+    )
 
     _of_every_answer: ClassVar[tuple[Sequence[Field], bytes]] = ((), b"")
     """The default headers that were sent last, and how they are written."""
@@ -69,7 +80,18 @@ class Cycle(RequestResponseCycle):
         self.access_log = connection.access_log
         self.default_headers = connection.server_state.default_headers
         self.on_response = connection.on_response_complete
+        self.message_event: Any = _NOBODY
+        """Where the app waits for more of the body, or for the end of it all."""
         self.body = bytearray()
+        self.more_body = True
+        self.disconnected = self.keep_alive = self.waiting_for_100_continue = False
+        self.response_started = self.response_complete = False
+        self.chunked_encoding: bool | None = None
+        self.expected_content_length = 0
+        self._is_open = False
+        """Whether the body ends with the connection."""
+        self._is_read = False
+        """Whether the app was given all of the request's body at once."""
 
     def send_whole(self, reply: Reply) -> bool:
         """Send all of a reply, if the peer may have it now, and more after it; else send nothing.
