@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.api.problems import Problem
-from app.api.requests import header
+from app.api.requests import fields_of, header
 
 MAX_DEPTH: Final = 64
 _MIN_INTEGER: Final = -(1 << 63)
@@ -17,10 +17,11 @@ _MAX_INTEGER: Final = (1 << 64) - 1
 
 async def read_json_object(request: Request, limit: int) -> tuple[bytes, dict[str, Any]]:
     """The body, as it was sent and parsed; raises `Problem`."""
-    _require_json(header(request, b"content-type"))
-    if (coding := header(request, b"content-encoding", "identity")).lower() != "identity":
-        detail = f"the body has to be sent as it is, without Content-Encoding {coding[:100]!r}"
-        raise Problem("unsupported-media-type", detail)
+    fields = fields_of(request)
+    if fields.get(b"content-type") != b"application/json":  # which most say
+        _require_json(header(request, b"content-type"))
+    if b"content-encoding" in fields:
+        _require_identity(header(request, b"content-encoding"))
     body = await _read(request, limit)
     return body, parse_object(body)
 
@@ -54,8 +55,6 @@ def _decoded(text: str) -> Any:
 
 
 def _require_json(content_type: str) -> None:
-    if content_type == "application/json":
-        return
     essence, _, parameters = content_type.partition(";")
     essence = essence.strip().lower()
     is_json = essence == "application/json" or (
@@ -71,20 +70,26 @@ def _require_json(content_type: str) -> None:
         )
 
 
+def _require_identity(coding: str) -> None:
+    if coding.lower() != "identity":
+        detail = f"the body has to be sent as it is, without Content-Encoding {coding[:100]!r}"
+        raise Problem("unsupported-media-type", detail)
+
+
 async def _read(request: Request, limit: int) -> bytes:
-    declared = header(request, b"content-length")
-    if declared.isdecimal() and int(declared[:20]) > limit:
+    declared = fields_of(request).get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
-    size, more = 0, True
-    while more and size <= limit:
+    left, more = limit, True
+    while more and left >= 0:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunks.append(body := message.get("body", b""))
-        size += len(body)
+        left -= len(body)
         more = message.get("more_body", False)
-    if size > limit:
+    if left < 0:
         raise _too_large(limit)
     return b"".join(chunks)
 

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
-from starlette.types import Scope
 
 from app.api.preferences import Preferences, preferences_of
 from app.api.problems import Problem
@@ -103,22 +102,23 @@ def root_of(request: Request) -> str:
 
 def header_lines(request: Request, name: bytes) -> list[str]:
     """What a header says on each of its lines; `name` is in lower case."""
-    scope = request.scope
-    if name not in (scope.get(FIELDS) or _by_name(scope)):  # as most that are asked for are not
+    if name not in fields_of(request):  # as most that are asked for are not
         return []
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
 
 
 def header(request: Request, name: bytes, default: str = "") -> str:
     """What a header says on its first line; `name` is in lower case."""
-    scope = request.scope
-    value = (scope.get(FIELDS) or _by_name(scope)).get(name)
+    value = fields_of(request).get(name)
     return default if value is None else str(value, "latin-1")
 
 
-def _by_name(scope: Scope) -> dict[bytes, bytes]:
+def fields_of(request: Request) -> dict[bytes, bytes]:
     """What each header says on its first line, found once for each request."""
-    found = scope[FIELDS] = dict(reversed(tuple(scope["headers"])))
+    scope = request.scope
+    found: dict[bytes, bytes] | None = scope.get(FIELDS)
+    if found is None:
+        found = scope[FIELDS] = dict(reversed(tuple(scope["headers"])))
     return found
 
 

@@ -17,7 +17,8 @@ _VARIANT: Final = 1 << 63
 _COUNTER: Final = 0x0FFF
 _HALVES: Final = struct.Struct(">qq")
 _LOW: Final = struct.Struct(">Q")
-_set: Final = object.__setattr__
+_set_int: Final[Callable[[UUID, int], None]] = vars(UUID)["int"].__set__
+_set_is_safe: Final[Callable[[UUID, SafeUUID], None]] = vars(UUID)["is_safe"].__set__
 """What a UUID takes, which refuses `setattr`."""
 
 _UNKNOWN: Final = SafeUUID.unknown
@@ -52,8 +53,8 @@ class JobIds:
 def id_of(number: int) -> UUID:
     """The id of a number of 128 bits: `UUID(int=number)` without its questions about all else."""
     made = UUID.__new__(UUID)
-    _set(made, "int", number)
-    _set(made, "is_safe", _UNKNOWN)
+    _set_int(made, number)
+    _set_is_safe(made, _UNKNOWN)
     return made
 
 
