@@ -31,15 +31,15 @@ def job_answer(
 
 def monitored(job: Job) -> int:
     """200 for a job that has ended, 202 for one that has not."""
-    return 200 if job.done else 202
+    return 200 if job.status.finished else 202
 
 
 def headers_of(job: Job, request: Request, wanted: Preferences) -> dict[str, str]:
     """Of every answer about one job."""
     headers = {}
-    if applied := wanted.applied:
-        headers["Preference-Applied"] = applied
-    if not job.done:
+    if wanted.wait or wanted.minimal:
+        headers["Preference-Applied"] = wanted.applied
+    if not job.status.finished:
         expected = state_of(request).engine.expected(job)
         headers["Retry-After"] = str(min(max(1, math.ceil(expected or 0)), LONGEST_RETRY))
     return headers

@@ -24,8 +24,6 @@ class Preferences(Struct, frozen=True):
     @property
     def applied(self) -> str:
         """The value of `Preference-Applied`; empty when nothing was."""
-        if not (self.wait or self.minimal):
-            return ""
         parts = [f"wait={self.wait:g}"] if self.wait else []
         return ", ".join(parts + ["return=minimal"] * self.minimal)
 

@@ -7,7 +7,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from app.jobs.ids import id_text
+from app.jobs.ids import created_at, id_text
 from app.jobs.kept import Kept
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
 from app.jobs.texts import to_json
@@ -39,7 +39,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
         to_json(dict(labels)) if labels else b"{}",
         b",".join([_attempt(attempt) for attempt in job.attempts]),
         _NULL if webhook is None else _webhook(job, webhook),
-        _TIME[job.created_at],
+        _TIME[created_at(job.id)],
         _TIME[job.run_at],
         _TIME[job.started_at],
         _TIME[job.finished_at],

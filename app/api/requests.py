@@ -185,7 +185,7 @@ async def waited_for(job: Job, request: Request, seconds: float, since: int | No
 
     Raises `ClientDisconnect` when the caller is gone: the job goes on, its waiter does not.
     """
-    if job.done or not seconds:
+    if not seconds or job.done:
         return job
     state = state_of(request)
     if state.waiters >= state.limits.max_waiters:

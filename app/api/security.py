@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request
@@ -20,21 +19,17 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="awaitd"'}
 _WANTED: Final = "this server wants an API key, as Authorization: Bearer <key>"
 
 
-@dataclass(frozen=True, slots=True)
 class Caller:
     """Whoever sent a request: the key that came with it, or None while no keys are in use."""
 
-    key: ApiKey | None
+    __slots__ = ("key", "owner", "sees")
 
-    @property
-    def owner(self) -> str | None:
+    def __init__(self, key: ApiKey | None) -> None:
+        self.key = key
+        self.owner = None if key is None else key.owner
         """Whose the jobs are that the caller submits; None without keys."""
-        return None if self.key is None else self.key.owner
-
-    @property
-    def sees(self) -> str | None:
+        self.sees = None if key is None or key.is_admin else key.owner
         """Whose jobs the caller may see and touch; None for everybody's."""
-        return None if self.key is None or self.key.is_admin else self.key.owner
 
     def allows(self, scope: str) -> bool:
         """Whether the caller may do this."""

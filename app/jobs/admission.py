@@ -53,7 +53,10 @@ class Admission(Struct, frozen=True):
 
         `now` is the clock's, for an id may be ahead of a clock that was set back.
         """
-        return _run_at(self.new, min(now, created_at(job_id)))
+        new, now = self.new, min(now, created_at(job_id))
+        if new.run_at is not None:
+            return max(now, new.run_at)  # a time in the past is now, so that it jumps no queue
+        return now if not new.delay else now + _millis(new.delay)
 
     def job(
         self, job_id: UUID, version: int, run_at: Millis, started_at: Millis | None = None
@@ -123,13 +126,6 @@ def _errors_of(new: NewJob, task: Task) -> list[ParamError]:
 def _timeout(new: NewJob, task: Task) -> float | None:
     timeout = task.options.timeout if new.timeout is None else new.timeout
     return None if timeout is None else float(timeout)
-
-
-def _run_at(new: NewJob, now: Millis) -> Millis:
-    """When it is due; a time in the past is now, so that it jumps no queue."""
-    if new.run_at is not None:
-        return max(now, new.run_at)
-    return now + _millis(new.delay or 0.0)
 
 
 def _millis(seconds: float) -> Millis:

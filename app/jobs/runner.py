@@ -34,6 +34,10 @@ STUBBORN_AFTER: Final = 10.0
 """Seconds after which a coroutine that was told to stop and goes on is named in a warning."""
 
 
+_RESERVED: Final = frozenset(("name", "priority"))
+"""Arguments that the scheduler would take for its own."""
+
+
 class Interruption(Enum):
     """Why an attempt was told to stop; what it returns or raises then is read in this light."""
 
@@ -139,10 +143,12 @@ class Attempt:
             return
         if params.context_name is not None:
             arguments[params.context_name] = self._context()
-        function = functools.partial(self._task.function, **arguments)
+        function, name = self._task.function, f"{job.task} {id_text(job.id)}"
+        if self._span is not None or not _RESERVED.isdisjoint(arguments):
+            function, arguments = functools.partial(function, **arguments), {}
         if self._span is not None:
             function = functools.partial(self._span.run, function)
-        self._running = scheduler.create_task(function, name=f"{job.task} {id_text(job.id)}")
+        self._running = scheduler.create_task(function, name=name, **arguments)
         self._running.add_done_callback(self._finished)
         if job.timeout is not None:
             self._set_timer(job.timeout, self.interrupt, Interruption.TIMEOUT)

@@ -235,7 +235,8 @@ class Dispatcher:
         ended = Ended(
             live.id, live.number, self._now(), outcome, live.has_secrets, live.has_webhook
         )
-        finish = Finish(ended, self._journal.next_version(), lines_text(live.lines or ()))
+        lines = None if live.lines is None else lines_text(live.lines)
+        finish = Finish(ended, self._journal.next_version(), lines)
         nobody_waits = not self._queue and not self._feed.is_watched(live.id)
         live.is_ending = True
         then = partial(self._finished, live, finish)

@@ -155,7 +155,7 @@ class Writer:
         return before < queued < MAX_BATCH and self._put_off <= GATHERS
 
     def _write(self, batch: list[Write[Any]]) -> None:
-        if sum(write.size for write in batch) >= LARGE or not self._commit.opens_at_once():
+        if sum([write.size for write in batch]) >= LARGE or not self._commit.opens_at_once():
             self._calls.put(partial(self._commit.write, batch))
         elif self._commit.begin(batch):
             self._calls.put(self._commit.commit)
