@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
         "_fed",
         "_idle_since",
         "_is_surplus",
+        "_limits",
         "_most",
         "_part",
         "_timer",
@@ -67,6 +68,7 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for a request."""
         super().connection_made(cast(asyncio.Transport, transport))
         self.url, self.headers = b"", []
+        self._limits = self.limits
         self._asgi = {"version": self.asgi_version, "spec_version": "2.3"}
         proxied = isinstance(self.app, ProxyHeadersMiddleware)
         self._direct_app = self.app.app if proxied else self.app
@@ -104,7 +106,7 @@ class Connection(HttpToolsProtocol):
         self._fed += size
         try:
             self._parse(data)
-            if self._fed > self.limits.max_head or len(self.headers) > self.limits.max_fields:
+            if self._fed > self._limits.max_head or len(self.headers) > self._limits.max_fields:
                 raise self._too_large()
         except Problem as problem:
             self._refuse(problem)
@@ -131,16 +133,16 @@ class Connection(HttpToolsProtocol):
         """The request's turn comes once those before it have been answered."""
         version, headers = self.parser.get_http_version(), self.headers
         by_name = dict(headers)
-        most = self.limits.max_head
+        most = self._limits.max_head
         # The size is counted only where it may be too large.
         is_large = self._most > most and self._size_of_head() > most
-        if is_large or len(headers) > self.limits.max_fields:
+        if is_large or len(headers) > self._limits.max_fields:
             raise self._too_large()
         require_plain_framing(version, headers, by_name)
         if self._is_surplus:
-            detail = f"{self.limits.max_connections} connections are open"
+            detail = f"{self._limits.max_connections} connections are open"
             raise Problem("too-many-connections", detail, headers={"Retry-After": "1"})
-        if len(self.pipeline) >= self.limits.max_pipelined:
+        if len(self.pipeline) >= self._limits.max_pipelined:
             self.cycle.keep_alive = False
             raise _Enough
         before = cast("Cycle | None", self.cycle)
@@ -221,7 +223,7 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _too_large(self) -> Problem:
-        size, fields = self.limits.max_head, self.limits.max_fields
+        size, fields = self._limits.max_head, self._limits.max_fields
         detail = f"a request line and headers may have {size} bytes in {fields} fields"
         return Problem("headers-too-large", detail, limit=size, fields=fields)
 
@@ -234,20 +236,20 @@ class Connection(HttpToolsProtocol):
         if left > 0:
             self._timer = self._look_again_in(left)
         elif self.url:
-            within = f"{self.limits.receive_within:g} s"
+            within = f"{self._limits.receive_within:g} s"
             self._refuse(Problem("request-timeout", f"the request did not arrive within {within}"))
         else:
             self.transport.close()
 
     def _look_again_in(self, seconds: float) -> asyncio.TimerHandle:
         """Soon enough for any time that may begin to run meanwhile."""
-        within = min(seconds, self.timeout_keep_alive, self.limits.receive_within)
+        within = min(seconds, self.timeout_keep_alive, self._limits.receive_within)
         return self.loop.call_later(within, self._look_at_the_time)
 
     def _until(self) -> float:
         """When the connection ends if nothing happens."""
         if self._began is not None:
-            return self._began + self.limits.receive_within
+            return self._began + self._limits.receive_within
         latest = cast("Cycle | None", self.cycle)
         if latest is not None and latest.response_complete:
             return self._idle_since + self.timeout_keep_alive

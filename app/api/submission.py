@@ -147,30 +147,19 @@ class Submission(BaseModel):
     ] = None
 
 
-_PLAIN: Final = Submission(task="any", params={}, labels={})
-
-
 def new_job(body: bytes, parsed: dict[str, Any], request: Request, caller: Caller) -> NewJob:
     """The submission in a body and its headers; raises `InvalidParams` or `Problem`."""
-    envelope = _PLAIN if _is_plain(parsed) else _envelope(body, parsed)
+    wanted = {} if _is_plain(parsed) else _wanted(_envelope(body, parsed))
     key = idempotency_key(request)
-    run_at = envelope.run_at
     return NewJob(
         task=parsed.get("task", ""),
         params=_params(parsed),
-        copy_of=envelope.copy_of,
-        priority=envelope.priority,
-        delay=envelope.delay,
-        run_at=None if run_at is None else round(run_at.timestamp() * 1000),
-        start_within=envelope.start_within,
-        timeout=envelope.timeout,
-        labels=envelope.labels,
         owner=caller.owner,
         copies_any=caller.sees is None,
         idempotency_key=key,
         fingerprint=None if key is None else _fingerprint(parsed, request),
         traceparent=_traceparent(request),
-        webhook=_webhook(envelope.webhook),
+        **wanted,
     )
 
 
@@ -206,6 +195,21 @@ def _envelope(body: bytes, parsed: dict[str, Any]) -> Submission:
         return validate_json(Submission, body)
     except ValidationError as error:
         raise InvalidParams(param_errors(error, "", parsed)) from error
+
+
+def _wanted(envelope: Submission) -> dict[str, Any]:
+    """What a caller may want beside the task and its params."""
+    run_at = envelope.run_at
+    return {
+        "copy_of": envelope.copy_of,
+        "priority": envelope.priority,
+        "delay": envelope.delay,
+        "run_at": None if run_at is None else round(run_at.timestamp() * 1000),
+        "start_within": envelope.start_within,
+        "timeout": envelope.timeout,
+        "labels": envelope.labels,
+        "webhook": _webhook(envelope.webhook),
+    }
 
 
 def _webhook(given: NewWebhook | None) -> Webhook | None:
