@@ -20,6 +20,7 @@ GROWING = ("jobs", "attempts", "labels", "logs", "secrets", "deliveries")
 
 FILTERS = (
     JobQuery(statuses=(Status.PENDING, Status.COMPLETED)),
+    JobQuery(statuses=(Status.FAILED,)),
     JobQuery(tasks=("persistent",)),
     JobQuery(tasks=("persistent",), statuses=(Status.COMPLETED,)),
     JobQuery(labels=(("a", "b"), ("c", "d")), tasks=("persistent",)),
