@@ -23,7 +23,7 @@ class Preferences(Struct, frozen=True):
 
     @property
     def applied(self) -> str:
-        """The value of `Preference-Applied`; empty when nothing was."""
+        """The value of `Preference-Applied`, for an answer for which anything was."""
         parts = [f"wait={self.wait:g}"] if self.wait else []
         return ", ".join(parts + ["return=minimal"] * self.minimal)
 

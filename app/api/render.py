@@ -15,30 +15,31 @@ from app.jobs.times import rfc3339
 from app.jobs.webhooks import Delivery, Webhook, delivery_id
 from app.scheduler import Status
 
-_Alike: TypeAlias = tuple[str, Status, int, int, int, float | None, bool, str]
-"""Of a job: its task, status, priority, attempt, how many it has and how long each may take;
-whether the answer is minimal, and what precedes its links."""
+_Alike: TypeAlias = tuple[str, Status, int, bool, str]
+"""Of a job: its task, its status and how many attempts it has; whether the answer is minimal, and
+what precedes its links. Callers choose hardly any of it, so that few forms serve all jobs."""
 
 _NULL: Final = b"null"
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
-    alike = (
-        *(job.task, job.status, job.priority, job.attempt, job.max_attempts, job.timeout),
-        *(minimal, root),
-    )
     job_id = id_text(job.id).encode()
-    error, progress, labels, webhook = job.error, job.progress, job.labels, job.webhook
-    return _FORM[alike] % (
+    error, progress, labels, timeout = job.error, job.progress, job.labels, job.timeout
+    attempts = b"" if minimal else b",".join([_attempt(attempt) for attempt in job.attempts])
+    webhook = _NULL if minimal or job.webhook is None else _webhook(job, job.webhook)
+    return _FORM[job.task, job.status, job.max_attempts, minimal, root] % (
         job_id,
         job.params,
         job.result or _NULL,
         _NULL if error is None else _error(error),
         _NULL if progress is None else _progress(progress),
         to_json(dict(labels)) if labels else b"{}",
-        b",".join([_attempt(attempt) for attempt in job.attempts]),
-        _NULL if webhook is None else _webhook(job, webhook),
+        job.priority,
+        job.attempt,
+        _NULL if timeout is None else str(timeout).encode(),
+        attempts,
+        webhook,
         _TIME[created_at(job.id)],
         _TIME[job.run_at],
         _TIME[job.started_at],
@@ -79,17 +80,16 @@ def delivery_members(job: Job, delivery: Delivery) -> dict[str, Any]:
 
 def _form_of(alike: _Alike) -> bytes:
     """A job as JSON, with a gap for each member in which jobs that are so far alike may differ."""
-    task, status, priority, attempt, max_attempts, timeout, minimal, root = alike
+    task, status, max_attempts, minimal, root = alike
     path = f"{_literal(root)[1:-1]}/jobs/%b"
-    # A gap of no width is as good as none.
+    # What is put into a gap of no width is left out.
     large = "%.0b%.0b" if minimal else '"params":%b,"result":%b,'
     told = "%.0b%.0b" if minimal else '"attempts":[%b],"webhook":%b,'
     return (
         f'{{"id":"%b","task":{_literal(task)},"status":"{status}",'
         f'"done":{"true" if status.finished else "false"},{large}'
-        f'"error":%b,"progress":%b,"labels":%b,"priority":{priority},'
-        f'"attempt":{attempt},"max_attempts":{max_attempts},'
-        f'"timeout":{"null" if timeout is None else timeout},{told}'
+        f'"error":%b,"progress":%b,"labels":%b,"priority":%d,'
+        f'"attempt":%d,"max_attempts":{max_attempts},"timeout":%b,{told}'
         f'"created_at":%b,"run_at":%b,"started_at":%b,"finished_at":%b,'
         f'"expires_at":%b,"cancel_requested_at":%b,'
         f'"links":{{"self":"{path}","result":"{path}/result","events":"{path}/events"}}}}'

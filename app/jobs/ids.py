@@ -19,7 +19,7 @@ _HALVES: Final = struct.Struct(">qq")
 _LOW: Final = struct.Struct(">Q")
 _set_int: Final[Callable[[UUID, int], None]] = vars(UUID)["int"].__set__
 _set_is_safe: Final[Callable[[UUID, SafeUUID], None]] = vars(UUID)["is_safe"].__set__
-"""What a UUID takes, which refuses `setattr`."""
+# A UUID refuses `setattr`; these are what its own `__init__` comes down to.
 
 _UNKNOWN: Final = SafeUUID.unknown
 

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 from enum import Enum
+from inspect import Parameter, signature
 from typing import Any, Final, assert_never
 
 from msgspec import Struct
@@ -34,7 +35,11 @@ STUBBORN_AFTER: Final = 10.0
 """Seconds after which a coroutine that was told to stop and goes on is named in a warning."""
 
 
-_RESERVED: Final = frozenset(("name", "priority"))
+_RESERVED: Final = frozenset(
+    parameter.name
+    for parameter in signature(BackgroundTaskScheduler.create_task).parameters.values()
+    if parameter.kind is Parameter.KEYWORD_ONLY
+)
 """Arguments that the scheduler would take for its own."""
 
 

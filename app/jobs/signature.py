@@ -55,7 +55,7 @@ class Params:
 
         Strict, as the schema is: `"5"` is no int.
         """
-        if params == b"{}" and not self.names:  # as a task has it that takes none
+        if params == b"{}" and not self.names:  # none were sent, and the task takes none
             return {}
         try:
             parsed = validate_json(self.model, params, strict=True)

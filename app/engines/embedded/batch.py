@@ -35,6 +35,10 @@ _STORE_ERRORS: Final = (
 )
 
 
+_PATIENCE: Final = 1_000
+"""Milliseconds to wait for another connection that begins to write when a batch is made anew."""
+
+
 class Change(Protocol[T_co]):
     """One change of the journal."""
 
@@ -42,7 +46,8 @@ class Change(Protocol[T_co]):
         """Make the change and say what came of it.
 
         It may be made again after its transaction was rolled back. A kind of changes that are
-        cheaper together also has `run_many(db, changes)`, which says it of each.
+        cheaper together also has `run_many(db, changes)`, which says it of each; they too may be
+        made again after that, then each alone.
         """
 
     def happened(self, db: apsw.Connection) -> T_co | None:
@@ -77,6 +82,7 @@ def make(db: apsw.Connection, batch: Sequence[Write[Any]]) -> list[Answer]:
         raise
     except Exception:  # a defect of ours, which each of the others is kept out of
         # All anew: a savepoint would cost each batch a copy of every page that it changes.
+        db.set_busy_timeout(_PATIENCE)
         db.execute("ROLLBACK; BEGIN IMMEDIATE")
         return [_run_apart(db, write) for write in batch]
 

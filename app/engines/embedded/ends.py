@@ -13,7 +13,7 @@ from app.engines.embedded.kept_secrets import scrub
 from app.jobs.ids import halves
 from app.jobs.models import Millis
 from app.jobs.runner import Outcome
-from app.jobs.stored import CODES, error_text
+from app.jobs.stored import CODES, STATUSES, error_text
 from app.scheduler import Status, Step
 from app.scheduler.states import CANCEL, COMPLETE, FAIL, RUNNING, after
 
@@ -77,11 +77,17 @@ class Finish(Struct, frozen=True):
         db.executemany(_END_UNLESS_CANCELLED, rows)
         if db.total_changes() - before == len(finishes):
             return [after(RUNNING, finish.ended.outcome.step) for finish in finishes]
-        return [finish.happened(db) or finish.run(db) for finish in finishes]
+        return [finish._made(db) or finish.run(db) for finish in finishes]
 
     def happened(self, db: apsw.Connection) -> Status | None:
         """Gives the new status if it was written."""
         return status_since(db, self.job_id, self.version)
+
+    def _made(self, db: apsw.Connection) -> Status | None:
+        """The new status if this very change was the job's last."""
+        sql = "SELECT status FROM jobs WHERE high = ? AND low = ? AND version = ?"
+        row = db.execute(sql, (*halves(self.job_id), self.version)).fetchone()
+        return None if row is None else STATUSES[row[0]]
 
     def _run_with_cancel(self, db: apsw.Connection, step: Step) -> Status | None:
         cancel = self._where(db)

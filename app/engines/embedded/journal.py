@@ -257,7 +257,7 @@ class Journal:
             db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("journal_size_limit", 64 << 20)
-        db.pragma("temp_store", "memory")  # savepoints must not depend on another disk's room
+        db.pragma("temp_store", "memory")  # nothing is to depend on another disk's room
         db.pragma("cache_spill", False)  # nothing is written before the commit, in its own thread
         db.pragma("query_only", read_only)
         return db

@@ -166,7 +166,9 @@ def test_finish(db: apsw.Connection) -> None:
     unchanged(db, finish(1, 4, RETRY))
 
 
-@pytest.mark.parametrize("odd", [(), ("cancelled",), ("pending", "cancelled"), ("secrets",)])
+@pytest.mark.parametrize(
+    "odd", [(), ("cancelled",), ("pending", "cancelled"), ("secrets",), ("twice",)]
+)
 def test_ends_at_once(db: apsw.Connection, odd: tuple[str, ...]) -> None:
     """What ends in one batch ends as each alone would: whatever some of them are."""
     ids = JobIds(lambda: NOW + 1)
@@ -178,6 +180,9 @@ def test_ends_at_once(db: apsw.Connection, odd: tuple[str, ...]) -> None:
             Start(job_id, version, 1, NOW).run(db)
         if kind == "cancelled":
             RequestCancel(job_id, version + 1, NOW, None).run(db)
+        if kind == "twice":  # the first end is of an attempt that does not run any more
+            late = Ended(job_id, 0, NOW, FAILED, has_secrets=False, has_webhook=False)
+            changes.append(Finish(late, version + 1))
         outcome = FAILED if kind == "failing" else COMPLETE
         ended = Ended(job_id, 1, NOW + number, outcome, kind == "secrets", has_webhook=False)
         changes.append(Finish(ended, version + 2))
