@@ -85,7 +85,7 @@ class Finish(Struct, frozen=True):
 
     def _made(self, db: apsw.Connection) -> Status | None:
         """The new status if this very change was the job's last."""
-        sql = "SELECT status FROM jobs WHERE high = ? AND low = ? AND version = ?"
+        sql = "SELECT status FROM jobs WHERE high = ? AND low = ? AND version = ? AND status > 1"
         row = db.execute(sql, (*halves(self.job_id), self.version)).fetchone()
         return None if row is None else STATUSES[row[0]]
 
