@@ -23,6 +23,7 @@ from app.api.examples import example_of
 from app.api.requests import ApiState
 from app.jobs.errors import StartUpError
 from app.jobs.texts import to_json, traceback_of
+from app.large_pages import move_heap
 from app.protocol import Limits, limited
 from app.settings import Settings
 from app.shutdown import SIGNALS
@@ -150,7 +151,7 @@ def _closing(runner: asyncio.Runner, messages: bool) -> Iterator[asyncio.Abstrac
 
 async def _serve(app: FastAPI, server: _Server, listener: socket.socket) -> None:
     async with app.router.lifespan_context(app):
-        collect_rarely()
+        settle_memory()
         server.opened = True
         await server.serve(sockets=doubled(listener))
 
@@ -160,15 +161,17 @@ def doubled(listener: socket.socket) -> list[socket.socket]:
     return [listener, *(listener.dup() for _ in range(ACCEPTS - 1))]
 
 
-def collect_rarely() -> None:
-    """Spare every request its share of looking for garbage.
+def settle_memory() -> None:
+    """Spare every request its share of looking for garbage, and for where things are.
 
-    What start-up has made stays to the end, so it is looked at no more; and what requests and jobs
-    leave behind goes by reference counts, but for a few cycles, which can wait: by default a full
-    collection stops everything for as long as it takes to look at every job in memory.
+    What start-up has made stays to the end, so it is looked at no more, and moves into large pages;
+    and what requests and jobs leave behind goes by reference counts, but for a few cycles, which
+    can wait: by default a full collection stops everything for as long as it takes to look at every
+    job in memory.
     """
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
+    move_heap()
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from app.main import (
     require_postgres,
     store_of,
 )
-from app.serving import collect_rarely, run_alone
+from app.serving import run_alone, settle_memory
 from app.settings import Settings
 from app.shutdown import SIGNALS
 from app.telemetry import configure_logging
@@ -60,7 +60,7 @@ async def _work(
         loop.add_signal_handler(signal, stop.set)
     with deadline_of(settings, tracing) as deadline, tracing or contextlib.nullcontext():
         async with engine, build_sender(settings, engine):
-            collect_rarely()
+            settle_memory()
             print(announcement, flush=True)
             await stop.wait()
             deadline.start()
