@@ -85,10 +85,14 @@ class Listener:
             await db.execute("SELECT 1")
 
     async def _connect(self) -> None:
-        db = await connect(self._url)
-        for channel in self._channels:
-            await db.execute(f"LISTEN {channel}".encode())
-        self._db, self.error = db, None
+        self._db = await connect(self._url)
+        try:
+            for channel in self._channels:
+                await self._db.execute(f"LISTEN {channel}".encode())
+        except BaseException:  # it may have been lost at once, or be wanted no more
+            await self._disconnect()
+            raise
+        self.error = None
 
     async def _disconnect(self) -> None:
         if self._db is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from app.engines.postgres import PostgresEngine
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.housekeeping import CRASHED
+from app.engines.postgres.listener import Listener
 from app.engines.postgres.migrations import migrate
 from app.engines.postgres.tables import _SOON, _TIMEOUT
 from app.jobs.config import wall_clock
@@ -281,6 +283,15 @@ async def test_what_came_and_went_meanwhile(url: str, link: Link, puppets: Puppe
             await counted(api, pending=3)
 
 
+async def test_what_cannot_listen_is_closed(url: str) -> None:
+    """No connection is left behind, of which a warning would tell."""
+    listener = Listener(url, {"no channel": nothing}, nothing, nothing)
+    with pytest.raises(psycopg.errors.SyntaxError):
+        await listener.open()
+    del listener
+    gc.collect()
+
+
 async def test_without_a_dispatch(url: str, puppets: Puppets) -> None:
     """A job whose dispatch somebody has removed is dispatched again."""
     options: dict[str, Any] = {"url": url, "watch_loop": False}
@@ -294,6 +305,10 @@ async def test_without_a_dispatch(url: str, puppets: Puppets) -> None:
             PostgresEngine(puppets.registry(), PostgresConfig(**options)),
         ):
             assert (await ended(api, job)).status is Status.COMPLETED
+
+
+def nothing(*_: object) -> None:
+    """What is told of nothing."""
 
 
 def over(link: Link, url: str) -> str:
