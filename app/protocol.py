@@ -84,10 +84,10 @@ class Connection(HttpToolsProtocol):
         """Bytes of packets since then in which neither a body went on nor a request ended."""
         self._idle_since = 0.0
         """When the last answer was complete."""
-        self._timer = self._look_again_in(self.limits.receive_within)
-        surplus = len(self.connections) - self.limits.max_connections
+        self._timer = self._look_again_in(self._limits.receive_within)
+        surplus = len(self.connections) - self._limits.max_connections
         self._is_surplus = surplus > 0
-        if surplus > self.limits.spare_connections:
+        if surplus > self._limits.spare_connections:
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
