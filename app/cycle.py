@@ -6,6 +6,7 @@ write.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, cast
@@ -42,21 +43,18 @@ _NOBODY: Final = _Nobody()
 class Cycle(RequestResponseCycle):
     """Writes a whole reply at once; all other answers are left to uvicorn."""
 
-    # uvicorn's attributes, and two. In slots, for some are set late: in Python 3.11 each cycle
+    # uvicorn's attributes, and three. In slots, for some are set late: in Python 3.11 each cycle
     # would need a dict of its own for them.
     __slots__ = (
+        "_connection",
         "_is_open",
         "_is_read",
-        "access_log",
-        "access_logger",
         "body",
         "chunked_encoding",
-        "default_headers",
         "disconnected",
         "expected_content_length",
         "flow",
         "keep_alive",
-        "logger",
         "message_event",
         "more_body",
         "on_response",
@@ -75,10 +73,7 @@ class Cycle(RequestResponseCycle):
         self.scope = scope
         self.transport = transport
         self.flow = connection.flow
-        self.logger = connection.logger
-        self.access_logger = connection.access_logger
-        self.access_log = connection.access_log
-        self.default_headers = connection.server_state.default_headers
+        self._connection = connection
         self.on_response = connection.on_response_complete
         self.message_event: Any = _NOBODY
         """Where the app waits for more of the body, or for the end of it all."""
@@ -93,14 +88,35 @@ class Cycle(RequestResponseCycle):
         self._is_read = False
         """Whether the app was given all of the request's body at once."""
 
+    @property
+    def logger(self) -> logging.Logger:  # type: ignore[override]
+        """What it writes to of its own."""
+        return self._connection.logger
+
+    @property
+    def access_logger(self) -> logging.Logger:  # type: ignore[override]
+        """That of requests that are answered."""
+        return self._connection.access_logger
+
+    @property
+    def access_log(self) -> bool:  # type: ignore[override]
+        """Whether those are logged."""
+        return self._connection.access_log
+
+    @property
+    def default_headers(self) -> list[Field]:  # type: ignore[override]
+        """Of every answer."""
+        return self._connection.server_state.default_headers
+
     def send_whole(self, reply: Reply) -> bool:
         """Send all of a reply, if the peer may have it now, and more after it; else send nothing.
 
         True if it was sent.
         """
+        connection = self._connection
         if (
             not self.keep_alive
-            or self.access_log
+            or connection.access_log
             or self.flow.write_paused
             or self.disconnected
             or len(reply.body) > HIGH_WATER_LIMIT
@@ -108,8 +124,9 @@ class Cycle(RequestResponseCycle):
         ):
             return False
         headers, first = self._of_every_answer
-        if headers is not self.default_headers:  # uvicorn makes them anew each second
-            headers, first = self.default_headers, written(self.default_headers)
+        present = connection.server_state.default_headers
+        if headers is not present:  # uvicorn makes them anew each second
+            headers, first = present, written(present)
             Cycle._of_every_answer = headers, first
         parts = (_STATUS[reply.status_code], first, head, b"\r\n\r\n", reply.body)
         self.response_started = self.response_complete = True

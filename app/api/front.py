@@ -32,11 +32,13 @@ _SHAPE: Final = re.compile(r"/(?:[^/{}]+(?:/\{(\w+)\}(?:/[^{}]+)?)?)?")
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A route's function, and the names of what it asks for."""
+    """A route's function, and what it asks for."""
 
     endpoint: Callable[..., Awaitable[Response]]
-    request: str | None
     part: str | None
+    """What the part of the path that varies is called."""
+    asks: slice
+    """Which of that part and the request, in this order."""
     answered: ByStatus = field(default_factory=by_status)
 
 
@@ -62,12 +64,9 @@ class Front:
             return
         begin = perf_counter()
         request = Request(scope, receive, send)
-        asked: dict[str, Request | str] = {} if call.part is None else {call.part: part}
-        if call.request is not None:
-            asked[call.request] = request
         try:
             try:
-                response = await call.endpoint(**asked)
+                response = await call.endpoint(*(part, request)[call.asks])
             except ClientDisconnect:
                 raise
             except Exception as error:
@@ -132,13 +131,13 @@ def _call_of(context: RouteContext) -> _Call | None:
         for field in needs.path_params
         if field.field_info.annotation is str and not field.field_info.metadata
     }
-    call = _Call(function, needs.request_param_name, shape[1])
-    asked = {name for name in (call.request, call.part) if name is not None}
+    part, request = shape[1], needs.request_param_name
     is_plain = (
         iscoroutinefunction(function)
         and issubclass(takes.return_annotation, Response)
         and not context.dependencies
-        and set(takes.parameters) == asked
-        and parts == asked - {call.request}
+        and list(takes.parameters) == [name for name in (part, request) if name is not None]
+        and parts == {part} - {None}
     )
-    return call if is_plain else None
+    asks = slice(1 if part is None else 0, 1 if request is None else 2)
+    return _Call(function, part, asks) if is_plain else None

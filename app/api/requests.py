@@ -1,10 +1,8 @@
 """What every route asks of its request."""
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -19,7 +17,7 @@ from app.api.traffic import ByStatus, Traffic
 from app.jobs.deliveries import DeliveryFigures
 from app.jobs.engine import Engine
 from app.jobs.figures import Figures
-from app.jobs.ids import id_of
+from app.jobs.ids import id_in
 from app.jobs.models import Job
 from app.jobs.registry import TaskRegistry
 from app.keys import Keys
@@ -32,8 +30,6 @@ _UNWATCHED: Final = 0.05
 
 RETRY_AFTER: Final = 5
 """Seconds until one who found no room may ask again."""
-
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _NO_PREFERENCES: Final = Preferences()
 
@@ -145,15 +141,12 @@ def require_room(taken: int, limit: int, what: str) -> None:
         raise Problem("too-many-waiters", detail, headers=headers, limit=limit)
 
 
-@lru_cache(maxsize=256)
 def job_id_in_path(job_id: str) -> UUID:
-    """The id in its one spelling, in either case; raises `Problem` for anything else.
-
-    Kept, for who waits for a job asks for it again and again.
-    """
-    if not _ID.fullmatch(job_id):
+    """The id in its one spelling, in either case; raises `Problem` for anything else."""
+    found = id_in(job_id)
+    if found is None:
         raise Problem("job-not-found", "there is no such job: the id is no UUID")
-    return id_of(int(job_id.replace("-", ""), 16))
+    return found
 
 
 def require_known_query(request: Request, *known: str, repeatable: Sequence[str] = ()) -> None:

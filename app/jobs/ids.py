@@ -5,6 +5,7 @@ RFC), so that a store can use them as a time-ordered integer key; the lower 62 b
 """
 
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -17,6 +18,7 @@ _VARIANT: Final = 1 << 63
 _COUNTER: Final = 0x0FFF
 _HALVES: Final = struct.Struct(">qq")
 _LOW: Final = struct.Struct(">Q")
+_FORM: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _set_int: Final[Callable[[UUID, int], None]] = vars(UUID)["int"].__set__
 _set_is_safe: Final[Callable[[UUID, SafeUUID], None]] = vars(UUID)["is_safe"].__set__
 # A UUID refuses `setattr`; these are what its own `__init__` comes down to.
@@ -63,13 +65,30 @@ def id_text(job_id: UUID) -> str:
     return _TEXT[job_id.int]
 
 
+def id_in(text: str) -> UUID | None:
+    """The id that clients mean, in its one spelling, in either case; None for anything else."""
+    try:
+        return _ID[text]
+    except ValueError:
+        return None
+
+
 def _text_of(number: int) -> str:
-    text = number.to_bytes(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    digits = number.to_bytes(16).hex()
+    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    _ID.keep(text, id_of(number))  # whoever is shown it is likely to ask for it next
+    return text
 
 
+def _id_of_text(text: str) -> UUID:
+    if not _FORM.fullmatch(text):
+        raise ValueError("it is no UUID")  # and nothing is kept, however long it is
+    return id_of(int(text.replace("-", ""), 16))
+
+
+_ID: Final = Kept(_id_of_text)
 _TEXT: Final = Kept(_text_of)
-"""Kept, for a job's is written several times."""
+"""Kept, for a job's is written and read several times."""
 
 
 def halves(job_id: UUID) -> tuple[int, int]:

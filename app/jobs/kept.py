@@ -24,7 +24,11 @@ class Kept(dict[K, V]):
     def __missing__(self, argument: K) -> V:
         """Find the answer, and keep it."""
         answer = self._answer_to(argument)
+        self.keep(argument, answer)
+        return answer
+
+    def keep(self, argument: K, answer: V) -> None:
+        """Keep an answer that was found in another way."""
         if len(self) >= MOST:
             self.clear()
         self[argument] = answer
-        return answer

@@ -1,10 +1,13 @@
 from itertools import pairwise
 from uuid import RFC_4122, UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.jobs.ids import JobIds, created_at, first_at, from_halves, halves
+from app.jobs import ids
+from app.jobs.ids import JobIds, created_at, first_at, from_halves, halves, id_in, id_text
+from app.jobs.kept import MOST, Kept
 
 NOW = 1_700_000_000_000
 
@@ -80,3 +83,45 @@ def test_the_first_id_at_a_time_is_not_above_any_other_of_that_time(now: int) ->
     """It lies between the ids of the millisecond before and all those of its own."""
     assert first_at(now) <= JobIds(lambda: now).next()
     assert created_at(first_at(now)) == now
+
+
+@given(st.uuids())
+def test_the_text_of_an_id_is_that_of_python_and_leads_back(id_: UUID) -> None:
+    """In either case of its letters, whether it was kept or has to be read."""
+    text = id_text(id_)
+    assert text == str(id_)
+    for known in (True, False):
+        if not known:
+            ids._ID.clear()
+        assert id_in(text) == id_in(text.upper()) == id_
+        assert repr(id_in(text)) == repr(id_)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no id",
+        f"{UUID(int=1)}\n",
+        f" {UUID(int=1)}",
+        f"{{{UUID(int=1)}}}",
+        UUID(int=1).hex,
+        f"urn:uuid:{UUID(int=1)}",
+        str(UUID(int=1)).replace("0", "\N{ARABIC-INDIC DIGIT ZERO}"),
+        "0" * 65_536,
+    ],
+)
+def test_anything_else_is_no_id_and_is_not_kept(text: str) -> None:
+    """Nobody fills memory with what they ask for."""
+    assert id_in(text) is None
+    assert text not in ids._ID
+
+
+def test_few_answers_are_kept_whichever_way_they_were_found() -> None:
+    """An answer that is handed over counts, too."""
+    kept = Kept(str)
+    for number in range(10 * MOST):
+        assert kept[number] == str(number)
+        kept.keep(-number, "less")
+        assert len(kept) <= MOST
+    assert kept[1 - 10 * MOST] == "less"

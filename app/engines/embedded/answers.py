@@ -72,10 +72,13 @@ class Answers:
         """Let go of those that have been answered, and answer those that have waited too long."""
         self._timer = None
         now, awaited = self._loop.time(), self._awaited
-        while awaited and (awaited[0][1].done() or awaited[0][0] <= now):
-            _, waiting = awaited.popleft()
+        while awaited:
+            until, waiting = awaited[0]
             if not waiting.done():
+                if until > now:
+                    break
                 self._late(waiting)
+            awaited.popleft()
         if awaited:
             self._look_later()
 

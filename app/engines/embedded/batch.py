@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import apsw
@@ -34,6 +35,7 @@ _STORE_ERRORS: Final = (
     apsw.ProtocolError,
 )
 
+_kind_of: Final = attrgetter("change.__class__")
 
 _PATIENCE: Final = 1_000
 """Milliseconds to wait for another connection that begins to write when a batch is made anew."""
@@ -98,10 +100,6 @@ def _each(db: apsw.Connection, batch: Sequence[Write[Any]]) -> Iterator[Answer]:
         else:
             values = many(db, [write.change for write in alike])
             yield from zip([write.then for write in alike], values, strict=True)
-
-
-def _kind_of(write: Write[Any]) -> type[Any]:
-    return type(write.change)
 
 
 def _run_apart(db: apsw.Connection, write: Write[Any]) -> Answer:
