@@ -11,6 +11,9 @@ _VERSIONS: Final = ("1.0", "1.1")
 
 _ADDRESS: Final = re.compile(rb"\s*[\[\]0-9A-Fa-f.:]+\s*")
 
+KEEPERS: Final = frozenset((b"connection", b"proxy-connection"))
+"""What may keep the connection of an HTTP/1.0 request; without them only HTTP/1.1 keeps it."""
+
 _FORWARDED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 
 

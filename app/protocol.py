@@ -16,7 +16,8 @@ from app.api.errors import refusal
 from app.api.problems import Problem
 from app.api.replies import FIELDS, WHOLE, Field
 from app.cycle import Cycle, Lingering, scope_of_refused
-from app.framing import bad_request, is_passed_on, require_plain_framing
+from app.framing import KEEPERS, bad_request, is_passed_on, require_plain_framing
+from app.request_tasks import RequestTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Connection(HttpToolsProtocol):
     )
 
     limits: ClassVar = Limits()
+    running: ClassVar[RequestTasks]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
@@ -105,22 +107,18 @@ class Connection(HttpToolsProtocol):
         self._most += size
         self._fed += size
         try:
-            self._parse(data)
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = data[upgrade.args[0] :]  # to no other protocol: it goes on with HTTP
             if self._fed > self._limits.max_head or len(self.headers) > self._limits.max_fields:
                 raise self._too_large()
         except Problem as problem:
             self._refuse(problem)
         except httptools.HttpParserError as error:
             self._stop(error.__context__)
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]  # to no other protocol: it goes on with HTTP
-            else:
-                return
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -131,8 +129,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The request's turn comes once those before it have been answered."""
-        version, headers = self.parser.get_http_version(), self.headers
+        headers, is_kept = self.headers, self.parser.should_keep_alive()
         by_name = dict(headers)
+        is_plain = is_kept and KEEPERS.isdisjoint(by_name)  # the parser takes long to say which
+        version = "1.1" if is_plain else self.parser.get_http_version()
         most = self._limits.max_head
         # The size is counted only where it may be too large.
         is_large = self._most > most and self._size_of_head() > most
@@ -147,6 +147,7 @@ class Connection(HttpToolsProtocol):
             raise _Enough
         before = cast("Cycle | None", self.cycle)
         cycle = self.cycle = self._arriving = self._new_cycle(version, headers, by_name)
+        cycle.keep_alive = is_kept and version != "1.0"
         app = self.app if is_passed_on(by_name) else self._direct_app
         self.headers = []  # a trailer is none of the request's own fields
         if before is None or before.response_complete:
@@ -168,13 +169,12 @@ class Connection(HttpToolsProtocol):
             "method": self.parser.get_method().decode("ascii"),
             "root_path": root,
             "path": root + (unquote(path) if "%" in path else path),
-            "raw_path": root.encode("ascii") + url.path,
+            "raw_path": root.encode("ascii") + url.path if root else url.path,
             "query_string": url.query or b"",
             "headers": headers,
             "state": self.app_state.copy(),
         }
         cycle = Cycle(self, scope, self.transport)
-        cycle.keep_alive = version != "1.0" and self.parser.should_keep_alive()
         cycle.waiting_for_100_continue = self.expect_100_continue and version != "1.0"
         scope[WHOLE] = cycle.send_whole
         if len(by_name) == len(headers):
@@ -218,6 +218,9 @@ class Connection(HttpToolsProtocol):
         else:
             headers = {"Retry-After": "1"}
             self._refuse(Problem("shutting-down", "this server is shutting down", headers=headers))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running.run(cycle.run_asgi(app), self.tasks)
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -293,4 +296,5 @@ class Connection(HttpToolsProtocol):
 
 def limited(limits: Limits) -> type[Connection]:
     """Connections with these limits."""
-    return type("LimitedConnection", (Connection,), {"limits": limits})
+    own = {"limits": limits, "running": RequestTasks()}
+    return type("LimitedConnection", (Connection,), own)

@@ -26,7 +26,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
     job_id = id_text(job.id).encode()
     error, progress, labels, timeout = job.error, job.progress, job.labels, job.timeout
-    attempts = b"" if minimal else b",".join([_attempt(attempt) for attempt in job.attempts])
+    attempts = b"" if minimal else b",".join(map(_attempt, job.attempts))
     webhook = _NULL if minimal or job.webhook is None else _webhook(job, job.webhook)
     return _FORM[job.task, job.status, job.max_attempts, minimal, root] % (
         job_id,

@@ -337,3 +337,24 @@ def test_a_peer_that_reads_nothing_is_given_up() -> None:
     ):
         peer.sendall(HEAD + b"\r\n")
         assert left.wait(20)
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0", b"2.0", b"0.9"])
+@pytest.mark.parametrize(
+    "field",
+    [b"", b"Connection: keep-alive\r\n", b"Proxy-Connection: keep-alive\r\n", CLOSE],
+    ids=["nothing", "keep-alive", "proxy", "close"],
+)
+async def test_the_version_is_what_the_request_says(version: bytes, field: bytes) -> None:
+    """Whatever it says of its connection; HTTP/1.0 has it closed."""
+    app = ready()
+    request = HEAD.replace(b"1.1", version) + field + b"\r\n"
+    async with listening(app) as listener, listener.connect() as peer:
+        peer.send(request)
+        if version == b"1.1" and field != CLOSE:
+            assert b"200 OK" in await peer.answer()
+        else:
+            answer = await peer.rest()
+            assert answer.split()[1] == (b"200" if version[:1] == b"1" else b"400")
+    known = [scope["http_version"] for scope in app.scopes]
+    assert known == ([version.decode()] if version[:1] == b"1" else [])

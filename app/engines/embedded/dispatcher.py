@@ -84,7 +84,7 @@ class Dispatcher:
     @property
     def pending(self) -> int:
         """How many jobs wait: for a slot, for their time, for their task to come back."""
-        return len(self._queue) + len(self._unknown)
+        return len(self._queue.waiting) + len(self._unknown)
 
     def pending_of(self, owner: str | None) -> int:
         """How many jobs of an owner wait."""
@@ -150,7 +150,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Start what may start now, and see to it that the rest is looked at in time."""
-        if self._stopped_at is not None or not self._queue:
+        if self._stopped_at is not None or not self._queue.waiting:
             return
         now = self._now()
         for late in self._queue.late(now):
@@ -237,7 +237,7 @@ class Dispatcher:
         )
         lines = None if live.lines is None else lines_text(live.lines)
         finish = Finish(ended, self._journal.next_version(), lines)
-        nobody_waits = not self._queue and not self._feed.is_watched(live.id)
+        nobody_waits = not self._queue.waiting and not self._feed.is_watched(live.id)
         live.is_ending = True
         then = partial(self._finished, live, finish)
         self._journal.finish(finish, then, can_wait=nobody_waits)

@@ -29,7 +29,8 @@ class ReadyQueue:
         self.max_running = max_running
         self._limits = limits
         self._of_owner = of_owner
-        self._waiting: dict[UUID, LiveJob] = {}
+        self.waiting: dict[UUID, LiveJob] = {}
+        """The jobs that wait."""
         self._delayed: list[tuple[Millis, UUID]] = []
         self._deadlines: list[tuple[Millis, UUID]] = []
         # A heap for each lane that has jobs which are due; the first of each heap still waits.
@@ -40,10 +41,6 @@ class ReadyQueue:
         self._stale = 0
         self.running = 0
         """How many slots are taken."""
-
-    def __len__(self) -> int:
-        """How many jobs wait."""
-        return len(self._waiting)
 
     def waiting_by(self, owner: str | None) -> int:
         """How many jobs of an owner wait."""
@@ -70,7 +67,7 @@ class ReadyQueue:
 
     def push(self, job: LiveJob, now: Millis) -> None:
         """A job waits from now on, until it is due and a slot is free."""
-        self._waiting[job.id] = job
+        self.waiting[job.id] = job
         self._waiting_by[job.owner] += 1
         if job.run_at > now:
             heapq.heappush(self._delayed, (job.run_at, job.id))
@@ -81,7 +78,7 @@ class ReadyQueue:
 
     def discard(self, job_id: UUID) -> None:
         """A job waits no more; does nothing when it did not."""
-        job = self._waiting.pop(job_id, None)
+        job = self.waiting.pop(job_id, None)
         if job is not None:
             self._left(job)
 
@@ -94,7 +91,7 @@ class ReadyQueue:
         first = min((heap[0] for lane, heap in ready if not self._at_limit(lane)), default=None)
         if first is None:
             return None
-        job = self._waiting.pop(first[2])
+        job = self.waiting.pop(first[2])
         self.take_slot(job.task, job.owner)
         self._left(job)
         return job
@@ -103,7 +100,7 @@ class ReadyQueue:
         """The jobs whose time to start has run out; each is given once."""
         while self._deadlines and self._deadlines[0][0] < now:
             _, job_id = heapq.heappop(self._deadlines)
-            job = self._waiting.get(job_id)
+            job = self.waiting.get(job_id)
             if job is not None and job.start_by is not None:  # None once it has started
                 yield job
 
@@ -131,7 +128,7 @@ class ReadyQueue:
     def _admit_due(self, now: Millis) -> None:
         while self.has_due(now):
             _, job_id = heapq.heappop(self._delayed)
-            if job := self._waiting.get(job_id):
+            if job := self.waiting.get(job_id):
                 self._make_ready(job)
 
     def _make_ready(self, job: LiveJob) -> None:
@@ -142,21 +139,21 @@ class ReadyQueue:
         """Drop what the heaps still hold of a job that has left: at once where it is first."""
         _count_down(self._waiting_by, job.owner)
         heap = self._ready.get(self._lane(job), [])
-        while heap and heap[0][2] not in self._waiting:
+        while heap and heap[0][2] not in self.waiting:
             heapq.heappop(heap)
         if not heap:
             self._ready.pop(self._lane(job), None)
         self._stale += 1
-        if self._stale > len(self._waiting) + _SLACK:
+        if self._stale > len(self.waiting) + _SLACK:
             self._drop_stale()
 
     def _drop_stale(self) -> None:
         self._stale = 0
         for times in (self._delayed, self._deadlines):
-            times[:] = [entry for entry in times if entry[1] in self._waiting]
+            times[:] = [entry for entry in times if entry[1] in self.waiting]
             heapq.heapify(times)
         for entries in self._ready.values():
-            entries[:] = [entry for entry in entries if entry[2] in self._waiting]
+            entries[:] = [entry for entry in entries if entry[2] in self.waiting]
             heapq.heapify(entries)
 
 
