@@ -17,7 +17,6 @@ from app.api.problems import Problem
 from app.api.replies import FIELDS, WHOLE, Field
 from app.cycle import Cycle, Lingering, scope_of_refused
 from app.framing import KEEPERS, bad_request, is_passed_on, require_plain_framing
-from app.request_tasks import RequestTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,6 @@ class Connection(HttpToolsProtocol):
     )
 
     limits: ClassVar = Limits()
-    running: ClassVar[RequestTasks]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
@@ -96,6 +94,7 @@ class Connection(HttpToolsProtocol):
         """Forget it."""
         self._timer.cancel()
         super().connection_lost(exc)
+        self.cycle = cast(Any, None)  # which leads back here: no garbage is to be left
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
@@ -219,9 +218,6 @@ class Connection(HttpToolsProtocol):
             headers = {"Retry-After": "1"}
             self._refuse(Problem("shutting-down", "this server is shutting down", headers=headers))
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.running.run(cycle.run_asgi(app), self.tasks)
-
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
@@ -296,5 +292,4 @@ class Connection(HttpToolsProtocol):
 
 def limited(limits: Limits) -> type[Connection]:
     """Connections with these limits."""
-    own = {"limits": limits, "running": RequestTasks()}
-    return type("LimitedConnection", (Connection,), own)
+    return type("LimitedConnection", (Connection,), {"limits": limits})

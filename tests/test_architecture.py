@@ -33,7 +33,6 @@ FLOORS: Final = {
     "app/fingerprint_key.py": 2,
     "app/log_lines.py": 2,
     "app/metrics.py": 2,
-    "app/request_tasks.py": 2,
     "app/fetch.py": 2,
     "app/settings.py": 2,
     "app/shutdown.py": 2,

@@ -32,7 +32,7 @@ async def get_page(request: Request) -> Response:
 
 
 @router.api_route("/docs/{asset}", methods=["GET", "HEAD"])
-async def get_asset(request: Request, asset: str) -> Response:
+async def get_asset(asset: str, request: Request) -> Response:
     """Answer with a file that the page needs, or 304 to a browser that has it."""
     if asset not in _ASSETS:
         raise HTTPException(404)

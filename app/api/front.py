@@ -120,7 +120,10 @@ def _first_part(context: RouteContext) -> str:
 
 
 def _call_of(context: RouteContext) -> _Call | None:
-    """How to call a route's function; None when it takes more from FastAPI."""
+    """How to call a route's function; None when it takes more from FastAPI.
+
+    It takes the part of the path before the request, as it is called by position.
+    """
     shape = _SHAPE.fullmatch(context.path or "")
     if shape is None or not isinstance(context.original_route, APIRoute):
         return None

@@ -281,6 +281,8 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
         ("GET", "/tasks/none"),
         ("GET", "/livez"),
         ("GET", "/problems/not-found"),
+        ("GET", "/docs"),
+        ("GET", "/docs/swagger-ui.css"),
     ],
 )
 async def test_frequent_requests_go_the_short_way(tmp_path: Path, method: str, path: str) -> None:

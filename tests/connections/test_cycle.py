@@ -1,9 +1,11 @@
 """What goes out on a connection, against what uvicorn sends."""
 
 import asyncio
+import gc
 import json
 import logging
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -15,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.replies import JOB, PROBLEM, WHOLE, Reply
 from app.cycle import Cycle
+from tests.support.connections import listening, until
 
 DATE: Final = (b"date", b"Sun, 22 Nov 2026 10:00:00 GMT")
 
@@ -323,3 +326,33 @@ def test_the_app_receives_the_same(before: list[str], after: list[str], is_compl
     events = [*before, *["end"] * is_complete, *after]
     ours, theirs = (asyncio.run(heard_by(kind, events)) for kind in (Cycle, RequestResponseCycle))
     assert ours == theirs
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Python without its search for what leads back to itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.usefixtures("no_collector")
+async def test_a_closed_connection_leaves_no_garbage(is_whole: bool) -> None:
+    """Neither it nor its last request has to be found by the collector."""
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        send_whole, reply = scope.pop(WHOLE), Reply(b"{}")
+        if not (is_whole and send_whole(reply)):
+            await reply(scope, _receive, send)
+
+    async with listening(app) as listener:
+        async with listener.connect() as peer:
+            peer.send(b"GET / HTTP/1.1\r\nHost: awaitd\r\n\r\n")
+            assert b"200 OK" in await peer.answer()
+            (connection,) = cast(set[Any], listener.state.connections)
+            left = weakref.ref(connection)
+            del connection
+        await until(lambda: not listener.state.connections)
+        await until(lambda: left() is None)
