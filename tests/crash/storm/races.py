@@ -91,9 +91,9 @@ class Races:
         return violations(self.load.history)
 
     async def _racer(self, url: str, kinds: Any) -> None:
-        async with AsyncExitStack() as stack:
-            wires = [await stack.enter_async_context(Wire(url)) for _ in range(DELETES)]
-            for kind in kinds:
+        for kind in kinds:  # each on wires of its own: the server closes those that are idle
+            async with AsyncExitStack() as stack:
+                wires = [await stack.enter_async_context(Wire(url)) for _ in range(DELETES)]
                 await self._race(kind, wires)
 
     async def _race(self, kind: str, wires: list[Wire]) -> None:
