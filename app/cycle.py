@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, cast
 from urllib.parse import unquote
 
@@ -136,6 +137,24 @@ class Cycle(RequestResponseCycle):
         self.on_response()
         return True
 
+    async def run_asgi(self, app: Any) -> None:
+        """Have the app answer, and let go of the task in which it does.
+
+        What is wrong with an answer uvicorn says, as ever; only the ordinary way is ours, which
+        does without a callback for each task and a function for each request.
+        """
+        try:
+            try:
+                result = await app(self.scope, self.receive, self.send)
+            except BaseException as error:
+                await super().run_asgi(cast(Any, partial(_raise, error)))
+            else:
+                if result is not None or not (self.response_complete or self.disconnected):
+                    await super().run_asgi(cast(Any, partial(_return, result)))
+        finally:
+            connection = self._connection
+            connection.tasks.discard(cast(Any, asyncio.current_task(connection.loop)))
+
     async def send(self, message: Any) -> None:
         """Send a head or some of a body; to HTTP/1.0, which knows no chunks, all that comes."""
         if message["type"] == "http.response.start":
@@ -192,6 +211,19 @@ class Lingering:
         if not self._transport.is_closing():
             self._transport.write_eof()
             self._loop.call_later(LINGER, self._transport.close)
+
+
+async def _return(result: object, *_: object) -> object:
+    """An app that has answered nothing more when it returns."""
+    return result
+
+
+async def _raise(error: BaseException, *_: object) -> None:
+    """An app that raises."""
+    try:
+        raise error
+    finally:
+        del error  # its traceback leads here
 
 
 def scope_of_refused(

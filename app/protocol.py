@@ -155,6 +155,11 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, app))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Answer a request, in a task that lets go of itself."""
+        name = "awaitd-request"
+        self.tasks.add(asyncio.Task(cycle.run_asgi(app), loop=self.loop, name=name))
+
     def _new_cycle(self, version: str, headers: list[Field], by_name: dict[bytes, bytes]) -> Cycle:
         url, root = httptools.parse_url(self.url), self.root_path
         path = url.path.decode("ascii")

@@ -117,7 +117,10 @@ def cycle_of(
 
     if kind is Cycle:
         state = SimpleNamespace(default_headers=[DATE])
-        connection = SimpleNamespace(server_state=state, on_response_complete=completes, **parts)
+        tasks, loop = set[Any](), asyncio.get_running_loop()
+        connection = SimpleNamespace(
+            server_state=state, on_response_complete=completes, tasks=tasks, loop=loop, **parts
+        )
         ours = Cycle(cast(Any, connection), scope, wire)
         scope[WHOLE] = ours.send_whole
         return ours
@@ -283,6 +286,51 @@ async def test_a_request_that_the_end_of_the_server_cuts_off_is_told_so() -> Non
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: 1" in head.lower()
     assert json.loads(body)["type"].endswith("shutting-down")
+
+
+BEGINNING: Final = {"type": "http.response.start", "status": 200, "headers": []}
+END: Final = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+@pytest.mark.parametrize("messages", [[], [BEGINNING], [BEGINNING, END]])
+@pytest.mark.parametrize("ends_with", [None, "a value", LookupError("a defect")])
+async def test_an_app_that_fails_is_told_of_as_by_uvicorn(
+    messages: Sequence[Any], ends_with: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before an answer, in one or after it: the same bytes, the same lines in the log."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> object:
+        for message in messages:
+            await send(message)
+        if isinstance(ends_with, Exception):
+            raise ends_with
+        return ends_with
+
+    seen = []
+    for kind in (Cycle, RequestResponseCycle):
+        answer = await answer_of(kind, app, scope_of_get(), True)
+        raised = [record.exc_info and record.exc_info[1] for record in caplog.records]
+        seen.append((answer, caplog.messages[:], raised))
+        caplog.clear()
+    assert seen[0] == seen[1]
+
+
+async def test_a_request_is_waited_for_until_it_is_answered() -> None:
+    """An end of the server finds the tasks of those that are being answered, and no others."""
+    going_on = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await going_on.wait()
+        await send_reply(Reply(b"{}"), scope, receive, send)
+
+    async with listening(app) as listener, listener.connect() as peer:
+        peer.send(b"GET / HTTP/1.1\r\nHost: awaitd\r\n\r\n")
+        await until(lambda: bool(listener.state.tasks))
+        (task,) = listener.state.tasks
+        going_on.set()
+        assert b"200 OK" in await peer.answer()
+        await until(task.done)
+        assert not listener.state.tasks
 
 
 async def heard_by(kind: type[RequestResponseCycle], events: Sequence[str]) -> list[Any]:
