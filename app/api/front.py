@@ -42,6 +42,16 @@ class _Call:
     answered: ByStatus = field(default_factory=by_status)
 
 
+class _Request(Request):
+    """A request as FastAPI makes them; what all have at first is set once, and not for each."""
+
+    _stream_consumed = _is_disconnected = False
+    _form = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+
+
 class Front:
     """Answers the requests of `routes` that it can, and leaves all others to `otherwise`.
 
@@ -63,7 +73,7 @@ class Front:
             await self._otherwise(scope, receive, send)
             return
         begin = perf_counter()
-        request = Request(scope, receive, send)
+        request = _Request(scope, receive, send)
         try:
             try:
                 response = await call.endpoint(*(part, request)[call.asks])

@@ -14,10 +14,10 @@ from fastapi.responses import Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, empty_receive, empty_send
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.front import Front
+from app.api.front import Front, _Request
 from app.api.replies import WHOLE, Reply
 from app.api.requests import ApiState
 from app.jobs import errors
@@ -415,3 +415,10 @@ async def test_half_a_submission_is_none(free: Service) -> None:
     """A caller who leaves before the end of the body is not answered, and no job is made."""
     scope = scope_of("POST", "/jobs", [(b"content-type", b"application/json")])
     assert await answer_of(free, scope, None) is None
+
+
+def test_its_requests_are_as_others() -> None:
+    """Whatever a request of FastAPI's has from its beginning, one of the front's has, too."""
+    scope, receive, send = scope_of("GET", "/"), empty_receive, empty_send
+    theirs, ours = Request(scope, receive, send), _Request(scope, receive, send)
+    assert {name: getattr(ours, name) for name in vars(theirs)} == vars(theirs)
