@@ -19,16 +19,22 @@ _Alike: TypeAlias = tuple[str, Status, int, bool, str]
 """Of a job: its task, its status and how many attempts it has; whether the answer is minimal, and
 what precedes its links. Callers choose hardly any of it, so that few forms serve all jobs."""
 
+_Usual: TypeAlias = tuple[str, Status, int, str, int, int, Status | None]
+"""Of a job with one attempt: its task, its status and how many attempts it has, what precedes its
+links, which attempt it is at; the number of the one that it had, and how that ended."""
+
 _NULL: Final = b"null"
 
 
 def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
     """The job; `minimal` leaves out what is large or not for all. `root` precedes its links."""
     job_id = id_text(job.id).encode()
+    if not minimal and _is_usual(job):
+        return _usual_json(job, job_id, root)
     error, progress, labels, timeout = job.error, job.progress, job.labels, job.timeout
     attempts = b"" if minimal else b",".join(map(_attempt, job.attempts))
     webhook = _NULL if minimal or job.webhook is None else _webhook(job, job.webhook)
-    return _FORM[job.task, job.status, job.max_attempts, minimal, root] % (
+    return _form((job.task, job.status, job.max_attempts, minimal, root)) % (
         job_id,
         job.params,
         job.result or _NULL,
@@ -40,12 +46,45 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
         _NULL if timeout is None else str(timeout).encode(),
         attempts,
         webhook,
-        _TIME[created_at(job.id)],
-        _TIME[job.run_at],
-        _TIME[job.started_at],
-        _TIME[job.finished_at],
-        _TIME[job.expires_at],
-        _TIME[job.cancel_requested_at],
+        _time(created_at(job.id)),
+        _time(job.run_at),
+        _time(job.started_at),
+        _time(job.finished_at),
+        _time(job.expires_at),
+        _time(job.cancel_requested_at),
+        job_id,
+        job_id,
+        job_id,
+    )
+
+
+def _is_usual(job: Job) -> bool:
+    """Whether it has had its first attempt alone, and nothing that most jobs do without."""
+    return (
+        len(job.attempts) == 1
+        and not (job.priority or job.labels)
+        and job.attempts[0].error is job.error is None
+        and job.progress is None
+        and job.timeout is None
+        and job.webhook is None
+        and job.cancel_requested_at is None
+    )
+
+
+def _usual_json(job: Job, job_id: bytes, root: str) -> bytes:
+    first = job.attempts[0]
+    alike = job.task, job.status, job.max_attempts, root, job.attempt, first.number, first.outcome
+    return _usual_form(alike) % (
+        job_id,
+        job.params,
+        job.result or _NULL,
+        _time(first.started_at),
+        _time(first.finished_at),
+        _time(created_at(job.id)),
+        _time(job.run_at),
+        _time(job.started_at),
+        _time(job.finished_at),
+        _time(job.expires_at),
         job_id,
         job_id,
         job_id,
@@ -96,6 +135,17 @@ def _form_of(alike: _Alike) -> bytes:
     ).encode()
 
 
+def _usual_form_of(alike: _Usual) -> bytes:
+    """The same form with most of its gaps filled."""
+    task, status, max_attempts, root, attempt, number, outcome = alike
+    gap = b"\0"  # which no JSON has
+    first = _attempt(Attempt(number, 0, 0, outcome)).replace(_time(0), gap)
+    said = gap, gap, gap, _NULL, _NULL, b"{}", 0, attempt, _NULL, first, _NULL
+    times, ids = (gap, gap, gap, gap, gap, _NULL), (gap, gap, gap)
+    filled = _form((task, status, max_attempts, False, root)) % (*said, *times, *ids)
+    return filled.replace(b"%", b"%%").replace(gap, b"%b")
+
+
 def _literal(text: str) -> str:
     """A text as JSON, without a gap in it."""
     return encode_basestring(text).replace("%", "%%")
@@ -104,8 +154,8 @@ def _literal(text: str) -> str:
 def _attempt(attempt: Attempt) -> bytes:
     return b'{"number":%d,"started_at":%b,"finished_at":%b,"outcome":%b,"error":%b}' % (
         attempt.number,
-        _TIME[attempt.started_at],
-        _TIME[attempt.finished_at],
+        _time(attempt.started_at),
+        _time(attempt.finished_at),
         _NULL if attempt.outcome is None else b'"%b"' % attempt.outcome.encode(),
         _NULL if attempt.error is None else _error(attempt.error),
     )
@@ -132,5 +182,6 @@ def _time_of(time: Millis | None) -> bytes:
     return f'"{rfc3339(time)}"'.encode() if time is not None else _NULL
 
 
-_FORM: Final = Kept(_form_of)
-_TIME: Final = Kept(_time_of)
+_form: Final = Kept(_form_of).__getitem__
+_usual_form: Final = Kept(_usual_form_of).__getitem__
+_time: Final = Kept(_time_of).__getitem__

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from uuid import UUID, SafeUUID
 
-from app.jobs.kept import Kept
+from app.jobs.kept import Kept, Lately
 
 _VERSION: Final = 0x7000
 _VARIANT: Final = 1 << 63
@@ -62,7 +62,7 @@ def id_of(number: int) -> UUID:
 
 def id_text(job_id: UUID) -> str:
     """The id as clients see it."""
-    return _TEXT[job_id.int]
+    return _TEXT.get(job_id.int) or _written(job_id)
 
 
 def id_in(text: str) -> UUID | None:
@@ -73,10 +73,11 @@ def id_in(text: str) -> UUID | None:
         return None
 
 
-def _text_of(number: int) -> str:
-    digits = number.to_bytes(16).hex()
+def _written(job_id: UUID) -> str:
+    digits = job_id.int.to_bytes(16).hex()
     text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    _ID.keep(text, id_of(number))  # whoever is shown it is likely to ask for it next
+    _TEXT.keep(job_id.int, text)
+    _ID.keep(text, job_id)  # whoever is shown it is likely to ask for it next
     return text
 
 
@@ -87,7 +88,7 @@ def _id_of_text(text: str) -> UUID:
 
 
 _ID: Final = Kept(_id_of_text)
-_TEXT: Final = Kept(_text_of)
+_TEXT: Final = Lately[int, str]()
 """Kept, for a job's is written and read several times."""
 
 

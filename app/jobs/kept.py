@@ -10,11 +10,25 @@ MOST: Final = 256
 """Answers that are kept: few, for what every job leaves behind should fit into a cache."""
 
 
-class Kept(dict[K, V]):
+class Lately(dict[K, V]):
+    """Answers by what was asked.
+
+    All are forgotten when there are too many, which is good enough for what is asked for again
+    within a moment.
+    """
+
+    def keep(self, argument: K, answer: V) -> None:
+        """Keep an answer."""
+        if len(self) >= MOST:
+            self.clear()
+        self[argument] = answer
+
+
+class Kept(Lately[K, V]):
     """The answers of a function, by its argument: `kept[argument]`.
 
-    A third of what `functools.lru_cache` takes to find one. All are forgotten when there are too
-    many, which is good enough for what is asked for again within a moment.
+    A third of what `functools.lru_cache` takes to find one; half of that again by a call of its
+    `__getitem__`, since the operator on a class of our own takes the long way there.
     """
 
     def __init__(self, answer_to: Callable[[K], V]) -> None:
@@ -26,9 +40,3 @@ class Kept(dict[K, V]):
         answer = self._answer_to(argument)
         self.keep(argument, answer)
         return answer
-
-    def keep(self, argument: K, answer: V) -> None:
-        """Keep an answer that was found in another way."""
-        if len(self) >= MOST:
-            self.clear()
-        self[argument] = answer

@@ -9,6 +9,7 @@ import pytest
 from fastapi import Request
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from app.api.body import parse_object
@@ -28,7 +29,7 @@ from app.settings import Settings
 from tests.support.engines import EndlessEngine
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    ['"', "\\", "\n", "\0", "\x7f", "\u2028", "</script>", "é", "\U0001f600"]
+    ['"', "\\", "\n", "\0", "\x7f", "\u2028", "</script>", "%b", "é", "\U0001f600"]
 )
 SERVICE = build_app(Settings.model_construct(), TaskRegistry(), EndlessEngine())
 
@@ -79,6 +80,17 @@ jobs = st.builds(
     webhook=st.none() | webhooks,
     deliveries=st.lists(deliveries, max_size=2).map(tuple),
 )
+
+usual_attempts = st.builds(Attempt, *[st.integers(1, 3), times], st.none() | times)
+usual_jobs = st.builds(
+    replace,
+    jobs,
+    labels=st.just({}),
+    priority=st.sampled_from([0, 0, 0, 1]),
+    attempts=st.tuples(usual_attempts),
+    **dict.fromkeys(["timeout", "error", "progress", "webhook", "cancel_requested_at"], st.none()),
+)
+"""Those that have nothing that most jobs do without."""
 
 
 def shown(time: int | None) -> str | None:
@@ -157,7 +169,7 @@ def members_of(job: Job, root: str, minimal: bool) -> dict[str, Any]:
     }
 
 
-@given(job=jobs, root=st.sampled_from(["", "/prefix", '/"\\é']), minimal=st.booleans())
+@given(job=jobs | usual_jobs, root=st.sampled_from(["", "/prefix", '/"\\é']), minimal=st.booleans())
 def test_a_job_is_the_json_that_an_encoder_writes(job: Job, root: str, minimal: bool) -> None:
     """Every member is there, in its order, escaped as an encoder does it."""
     encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
