@@ -173,6 +173,7 @@ class Keys:
         are_needed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._file = KeyFile(folder)
+        self._path = str(self._file.path)
         self._now = now
         self._are_needed = are_needed
         self._seen: tuple[int, ...] | None = None
@@ -261,8 +262,11 @@ class Keys:
 
     def _stamp(self) -> tuple[int, ...] | None:
         """What changes whenever the file does; None when there is none."""
+        path = self._path
+        if not os.access(path, os.F_OK):  # says so without an exception, which takes as long again
+            return None
         try:
-            found = os.stat(self._file.path)
+            found = os.stat(path)
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_size
