@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from app.api.errors import refusal
 from app.api.problems import Problem
 from app.api.replies import Field, Reply, written
+from app.outbox import Outbox
 
 _STATUS: Final = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
 
@@ -39,6 +40,13 @@ class _Nobody:
 
 
 _NOBODY: Final = _Nobody()
+
+
+class Answering(HttpToolsProtocol):
+    """A connection that has its whole replies sent with those of others."""
+
+    outbox: ClassVar = Outbox()
+    """Of all connections of a server."""
 
 
 class Cycle(RequestResponseCycle):
@@ -69,7 +77,7 @@ class Cycle(RequestResponseCycle):
     _of_every_answer: ClassVar[tuple[Sequence[Field], bytes]] = ((), b"")
     """The default headers that were sent last, and how they are written."""
 
-    def __init__(self, connection: HttpToolsProtocol, scope: Any, transport: Any) -> None:
+    def __init__(self, connection: Answering, scope: Any, transport: Any) -> None:
         """A request of a connection, whose answer goes to `transport`; the last one at first."""
         self.scope = scope
         self.transport = transport
@@ -132,7 +140,7 @@ class Cycle(RequestResponseCycle):
         parts = (_STATUS[reply.status_code], first, head, b"\r\n\r\n", reply.body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(b"".join(parts))
+        connection.outbox.put(self.transport, b"".join(parts), connection.loop)
         self.message_event.set()
         self.on_response()
         return True

@@ -3,44 +3,28 @@
 import asyncio
 import contextlib
 import math
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.errors import refusal
 from app.api.problems import Problem
 from app.api.replies import FIELDS, WHOLE, Field
-from app.cycle import Cycle, Lingering, scope_of_refused
+from app.cycle import Answering, Cycle, Lingering, scope_of_refused
 from app.framing import KEEPERS, bad_request, is_passed_on, require_plain_framing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one connection may do. Times in seconds, sizes in bytes."""
-
-    receive_within: float = 30.0
-    """From a request's first byte, or from the connection, to the end of its body."""
-    max_head: int = 65_536
-    """The request line and all header fields together; a trailer may have as many again."""
-    max_fields: int = 100
-    max_pipelined: int = 100
-    """Requests that wait for the answer to one before them; the connection ends after those."""
-    max_connections: int = 10_000
-    """Connections of the whole server whose requests are answered."""
-    spare_connections: int = 64
-    """Beyond them, those that are told so; any more are closed at once."""
+from app.limits import Limits
+from app.outbox import Outbox
 
 
 class _Enough(Exception):
     """Raised inside the parser to stop it."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Answering):
     """One connection. A request that breaks a limit or is no HTTP gets a problem, and is the last.
 
     How long an answer takes is not limited. It speaks no other protocol: no upgrade is taken.
@@ -89,6 +73,11 @@ class Connection(HttpToolsProtocol):
         self._is_surplus = surplus > 0
         if surplus > self._limits.spare_connections:
             self.transport.abort()
+
+    def eof_received(self) -> None:
+        """The peer sends no more, upon which the connection is closed: it gets what is ready."""
+        self.outbox.send()
+        super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -217,6 +206,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Let what has arrived be answered, and wait for no more."""
+        self.outbox.send()
         if self._arriving is None:
             super().shutdown()
         else:
@@ -233,6 +223,7 @@ class Connection(HttpToolsProtocol):
 
     def _look_at_the_time(self) -> None:
         """Refuse or close when a request has not arrived in time, or none has begun to."""
+        self.outbox.send()
         now = self.loop.time()
         if self._began is not None and self.flow.read_paused:
             self._began = now  # the peer may be ready to send: it is the app that does not read
@@ -296,5 +287,5 @@ class Connection(HttpToolsProtocol):
 
 
 def limited(limits: Limits) -> type[Connection]:
-    """Connections with these limits."""
-    return type("LimitedConnection", (Connection,), {"limits": limits})
+    """The connections of a server, with these limits."""
+    return type("LimitedConnection", (Connection,), {"limits": limits, "outbox": Outbox()})

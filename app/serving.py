@@ -24,7 +24,8 @@ from app.api.requests import ApiState
 from app.jobs.errors import StartUpError
 from app.jobs.texts import to_json, traceback_of
 from app.large_pages import move_heap
-from app.protocol import Limits, limited
+from app.limits import Limits
+from app.protocol import limited
 from app.settings import Settings
 from app.shutdown import SIGNALS
 

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.replies import JOB, PROBLEM, WHOLE, Reply
 from app.cycle import Cycle
+from app.outbox import Outbox
 from tests.support.connections import listening, until
 
 DATE: Final = (b"date", b"Sun, 22 Nov 2026 10:00:00 GMT")
@@ -119,7 +120,12 @@ def cycle_of(
         state = SimpleNamespace(default_headers=[DATE])
         tasks, loop = set[Any](), asyncio.get_running_loop()
         connection = SimpleNamespace(
-            server_state=state, on_response_complete=completes, tasks=tasks, loop=loop, **parts
+            server_state=state,
+            on_response_complete=completes,
+            tasks=tasks,
+            loop=loop,
+            outbox=Outbox(),
+            **parts,
         )
         ours = Cycle(cast(Any, connection), scope, wire)
         scope[WHOLE] = ours.send_whole

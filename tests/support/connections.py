@@ -9,7 +9,8 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.protocol import Limits, limited
+from app.limits import Limits
+from app.protocol import limited
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -99,7 +100,9 @@ async def until(condition: Callable[[], bool]) -> None:
 async def listening(app: App, **limits: Any) -> AsyncIterator[Listener]:
     """The app behind connections with these limits."""
     kind = limited(Limits(**limits))
-    config = uvicorn.Config(app, http=kind, lifespan="off", log_config=None, ws="none")
+    config = uvicorn.Config(
+        app, http=kind, lifespan="off", access_log=False, log_config=None, ws="none"
+    )
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
