@@ -26,10 +26,14 @@ LARGE: Final = 64 << 10
 """Bytes from which on a batch is left to the thread as a whole."""
 
 MOMENT: Final = 0.001
-"""Seconds that a change which can wait does wait at most, while the store is sound."""
+"""Seconds that a change which can wait does wait at most, while the store is sound; and that a
+commit waits for further changes."""
 
 GATHERS: Final = 8
 """Turns of the event loop for which a commit waits at most, while each brings further changes."""
+
+MANY: Final = 16
+"""Changes from which on a commit waits for further ones; the commits of fewer are soon done."""
 
 SLOW: Final = 5.0
 """Seconds after which a write that has not returned is taken for a failure of the store."""
@@ -74,12 +78,14 @@ class Writer:
         """Whether a turn will come: one is scheduled, or the thread is at work."""
         self._gathered = self._put_off = 0
         """How much was queued when the turn that is due was last looked at; how often it was."""
+        self._expected = 0
+        """How many changes the next commit waits for: those who were answered ask for more."""
         self._closing = False
         self._writing_since: float | None = None
         self._hurries = False
         """Whether somebody waits for what is queued."""
         self._timer: asyncio.TimerHandle | None = None
-        """Until a turn that nobody waits for."""
+        """Until a turn that nobody waits for, or for which no more is waited."""
         self._ended: Call = lambda: None
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="awaitd-journal", daemon=True)
@@ -107,6 +113,8 @@ class Writer:
         self._hurries = self._hurries or not write.can_wait
         if not self._is_due:
             self._plan()
+        elif self._timer is not None and len(self._queued) >= self._expected:
+            self._come_soon()
 
     def hurry(self) -> None:
         """Write what is queued soon: somebody has begun to wait for it."""
@@ -119,7 +127,7 @@ class Writer:
         """Write what is queued, as far as the store lets it, then end; `ended` is posted last."""
         self._ended = ended
         self._closing = True
-        if not self._is_due:
+        if not self._is_due or self._timer is not None:
             self._come_soon()
 
     def _come_soon(self) -> None:
@@ -135,15 +143,23 @@ class Writer:
         if self._is_gathering():
             self._loop.call_soon(self._turn)
             return
+        if 0 < len(self._queued) < self._expected and not self._closing:
+            self._timer = self._loop.call_later(MOMENT, self._wait_no_more)
+            return
         self._is_due = False
         batch = [self._queued.popleft() for _ in range(min(len(self._queued), MAX_BATCH))]
         self._hurries = bool(self._queued)
         if batch or (self._commit.error is not None and not self._gives_up()):
             self._is_due = True
             self._writing_since = time.monotonic()
+            self._expected = len(batch)
             self._write(batch)
         elif self._closing:
             self._calls.put(None)
+
+    def _wait_no_more(self) -> None:
+        self._expected = 0
+        self._come_soon()
 
     def _is_gathering(self) -> bool:
         """Whether more has come since the last look, so that the commit is shared by still more.
@@ -160,13 +176,28 @@ class Writer:
         elif self._commit.begin(batch):
             self._calls.put(self._commit.commit)
         else:
-            self._written()
+            self._written(0)
 
-    def _written(self) -> None:
-        """The thread has done its part, or there was none: go on, after a pause if that failed."""
+    def _written(self, waiting: int) -> None:
+        """The thread has done its part, or there was none: go on, after a pause if that failed.
+
+        So many changes were queued when it had, by those who were not answered then.
+        """
         self._writing_since = None
         self._is_due = False
+        self._expect(waiting)
         self._plan()
+
+    def _expect(self, waiting: int) -> None:
+        """Wait for most of as many changes as there were, done and waiting, if for any.
+
+        Clients who wait for an answer ask again soon after it, each a little later than the one
+        before: without waiting they would fall into groups, of which each waits for the others'
+        commits. Most, and not all, so that where no one asks again there is soon no waiting either.
+        """
+        there_were = min(self._expected + waiting, MAX_BATCH)
+        is_worth_it = there_were >= MANY and self._commit.error is None
+        self._expected = there_were * 3 // 4 if is_worth_it else 0
 
     def _plan(self) -> None:
         """See to it that what is queued is written in time, and a failing store tried again."""
@@ -183,6 +214,6 @@ class Writer:
         while (call := self._calls.get()) is not None:
             call()
             del call  # with all that it holds: the next one may be long in coming
-            self._post(self._written)
+            self._post(partial(self._written, len(self._queued)))
         self._commit.close()
         self._post(self._ended)

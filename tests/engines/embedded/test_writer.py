@@ -14,7 +14,7 @@ import pytest
 
 from app.engines.embedded.batch import Write
 from app.engines.embedded.commit import RETRY_EVERY
-from app.engines.embedded.writer import GATHERS, LARGE, MAX_BATCH, Writer
+from app.engines.embedded.writer import GATHERS, LARGE, MANY, MAX_BATCH, Writer
 from app.jobs.errors import StoreUnavailable
 from tests.engines.embedded.faults import Faults, disk_full, hang, turns
 from tests.support.disk import Disk, Operation, full
@@ -461,3 +461,57 @@ async def test_one_alone_waits_for_nobody(bench: Bench) -> None:
     bench.put(Where(1))
     await turns(1)
     assert bench.writer._writing_since is not None
+
+
+async def after_many(bench: Bench, count: int) -> None:
+    """So many changes have been answered, all in one commit."""
+    for number in range(1, count + 1):
+        bench.put(Add(-number))
+    await bench.answered(count)
+    bench.answers.clear()
+
+
+async def test_those_who_ask_again_are_waited_for(
+    bench: Bench, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a commit of many the next one waits until most of as many changes are there."""
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
+    await after_many(bench, MANY)
+    before, most = faults.commits, MANY * 3 // 4
+    for number in range(1, most):
+        bench.put(Add(number))
+    await turns(2 * GATHERS)
+    assert bench.answers == []
+    bench.put(Add(most))
+    assert len(await bench.answered(most)) == most
+    assert faults.commits == before + 1
+
+
+async def test_they_are_waited_for_a_moment_only(bench: Bench) -> None:
+    """Where none of them asks again, one alone is answered soon, and the next one at once."""
+    await after_many(bench, MANY)
+    bench.put(Add(1))
+    assert await bench.answered(1) == ["added 1"]
+    bench.put(Add(2))
+    await turns(1)
+    assert bench.writer._writing_since is not None
+
+
+async def test_few_are_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit of few is soon done with."""
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
+    await after_many(bench, MANY - 2)
+    bench.put(Add(1))
+    assert await bench.answered(1) == ["added 1"]
+
+
+async def test_close_waits_for_nobody(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is queued then is all there will be."""
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
+    bench = Bench(store.with_suffix(".sqlite3"))
+    bench.writer.start()
+    await after_many(bench, MANY)
+    bench.put(Add(1))
+    await turns(3)
+    await bench.close()
+    assert bench.answers == ["added 1"]
