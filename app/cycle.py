@@ -45,7 +45,7 @@ _NOBODY: Final = _Nobody()
 class Answering(HttpToolsProtocol):
     """A connection that has its whole replies sent with those of others."""
 
-    outbox: ClassVar = Outbox()
+    outbox: ClassVar[Outbox]
     """Of all connections of a server."""
 
 
@@ -155,9 +155,11 @@ class Cycle(RequestResponseCycle):
             try:
                 result = await app(self.scope, self.receive, self.send)
             except BaseException as error:
-                await super().run_asgi(cast(Any, partial(_raise, error)))
+                self._connection.outbox.send()
+                await super().run_asgi(cast(Any, partial(_raise, [error])))
             else:
-                if result is not None or not (self.response_complete or self.disconnected):
+                if result is not None or not self.response_complete:
+                    self._connection.outbox.send()
                     await super().run_asgi(cast(Any, partial(_return, result)))
         finally:
             connection = self._connection
@@ -226,12 +228,9 @@ async def _return(result: object, *_: object) -> object:
     return result
 
 
-async def _raise(error: BaseException, *_: object) -> None:
-    """An app that raises."""
-    try:
-        raise error
-    finally:
-        del error  # its traceback leads here
+async def _raise(errors: list[BaseException], *_: object) -> None:
+    """An app that raises; it keeps nothing of the error, whose traceback leads here."""
+    raise errors.pop()
 
 
 def scope_of_refused(

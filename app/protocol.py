@@ -145,7 +145,7 @@ class Connection(Answering):
             self.pipeline.appendleft((cycle, app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Answer a request, in a task that lets go of itself."""
+        """Answer a request, in a task that lets go of itself, unless it never begins."""
         name = "awaitd-request"
         self.tasks.add(asyncio.Task(cycle.run_asgi(app), loop=self.loop, name=name))
 
@@ -261,6 +261,7 @@ class Connection(Answering):
 
     def _refuse(self, problem: Problem) -> None:
         """Answer the request that is arriving once those before it are answered, and close."""
+        self.outbox.send()
         unfinished, self._arriving = self._arriving, None
         self._deaf, self._began = True, None
         latest = cast("RequestResponseCycle | None", self.cycle)

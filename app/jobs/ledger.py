@@ -211,7 +211,7 @@ class Ledgers:
         if started_at is not None and ended_at is not None:
             ran = ended_at - started_at
         if after.finished:
-            now = self._now() if ended_at is None else ended_at
+            now = self._now()
             at = now - now % MINUTE
         self._moves.append((job.task, job.owner, before, after, waited, ran, at))
         if len(self._moves) >= _PILE:

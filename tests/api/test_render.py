@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -81,16 +81,26 @@ jobs = st.builds(
     deliveries=st.lists(deliveries, max_size=2).map(tuple),
 )
 
-usual_attempts = st.builds(Attempt, *[st.integers(1, 3), times], st.none() | times)
+once = st.builds(Attempt, *[st.integers(1, 3), times], st.none() | times, error=st.none())
+SELDOM: Final[dict[str, Any]] = {
+    "timeout": 1.5,
+    "error": JobError(ErrorType.TIMEOUT, "late"),
+    "progress": Progress(0.5),
+    "webhook": Webhook("https://example.org", "a", EVENTS),
+    "cancel_requested_at": 1,
+    "labels": {"a": "b"},
+    "priority": -1,
+    "attempts": (Attempt(1, 2, 3, Status.FAILED, JobError(ErrorType.TIMEOUT, "late")),),
+}
+"""What most jobs do without."""
 usual_jobs = st.builds(
     replace,
     jobs,
     labels=st.just({}),
-    priority=st.sampled_from([0, 0, 0, 1]),
-    attempts=st.tuples(usual_attempts),
+    priority=st.just(0),
+    attempts=st.tuples(once),
     **dict.fromkeys(["timeout", "error", "progress", "webhook", "cancel_requested_at"], st.none()),
 )
-"""Those that have nothing that most jobs do without."""
 
 
 def shown(time: int | None) -> str | None:
@@ -169,13 +179,34 @@ def members_of(job: Job, root: str, minimal: bool) -> dict[str, Any]:
     }
 
 
+def expected(job: Job, root: str = "", *, minimal: bool = False) -> str:
+    """The job as an encoder writes it."""
+    encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return encoder.encode(members_of(job, root, minimal))
+
+
 @given(job=jobs | usual_jobs, root=st.sampled_from(["", "/prefix", '/"\\é']), minimal=st.booleans())
 def test_a_job_is_the_json_that_an_encoder_writes(job: Job, root: str, minimal: bool) -> None:
     """Every member is there, in its order, escaped as an encoder does it."""
-    encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    expected = encoder.encode(members_of(job, root, minimal))
     written = job_json(job, minimal=minimal, root=root).decode()
-    assert written.replace('"result":[1, 2]', '"result":[1,2]') == expected
+    written = written.replace('"result":[1, 2]', '"result":[1,2]')
+    assert written == expected(job, root, minimal=minimal)
+
+
+@pytest.mark.parametrize("name", SELDOM)
+def test_what_most_jobs_do_without_is_shown(name: str) -> None:
+    """Each single thing that makes a job an unusual one."""
+    usual = Job(
+        id=UUID(int=1 << 80),
+        task="a",
+        status=Status.RUNNING,
+        version=1,
+        params=b"{}",
+        attempts=(Attempt(1, 2),),
+        run_at=1,
+    )
+    job = replace(usual, **{name: SELDOM[name]})
+    assert job_json(job).decode() == expected(job) != expected(usual)
 
 
 values: st.SearchStrategy[Any] = st.sampled_from(

@@ -298,10 +298,11 @@ BEGINNING: Final = {"type": "http.response.start", "status": 200, "headers": []}
 END: Final = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
 @pytest.mark.parametrize("messages", [[], [BEGINNING], [BEGINNING, END]])
 @pytest.mark.parametrize("ends_with", [None, "a value", LookupError("a defect")])
 async def test_an_app_that_fails_is_told_of_as_by_uvicorn(
-    messages: Sequence[Any], ends_with: object, caplog: pytest.LogCaptureFixture
+    messages: Sequence[Any], ends_with: object, is_gone: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before an answer, in one or after it: the same bytes, the same lines in the log."""
 
@@ -314,7 +315,7 @@ async def test_an_app_that_fails_is_told_of_as_by_uvicorn(
 
     seen = []
     for kind in (Cycle, RequestResponseCycle):
-        answer = await answer_of(kind, app, scope_of_get(), True)
+        answer = await answer_of(kind, app, scope_of_get(), True, is_gone=is_gone)
         raised = [record.exc_info and record.exc_info[1] for record in caplog.records]
         seen.append((answer, caplog.messages[:], raised))
         caplog.clear()
@@ -410,3 +411,21 @@ async def test_a_closed_connection_leaves_no_garbage(is_whole: bool) -> None:
             del connection
         await until(lambda: not listener.state.connections)
         await until(lambda: left() is None)
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_failed_request_leaves_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error leads to what it was raised in, and that not back to the error."""
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "disabled", True)  # it would be kept
+    left: list[weakref.ref[Any]] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        left.append(weakref.ref(cast(Any, scope.pop(WHOLE)).__self__))
+        raise LookupError("a defect")
+
+    async with listening(app) as listener:
+        async with listener.connect() as peer:
+            peer.send(b"GET / HTTP/1.1\r\nHost: awaitd\r\n\r\n")
+            assert b"500 " in await peer.answer()
+        await until(lambda: not listener.state.connections)
+        await until(lambda: left[0]() is None)

@@ -7,8 +7,9 @@ from typing import Any, Final, cast
 import pytest
 
 from app import outbox
+from app.api.problems import Problem
 from app.api.replies import WHOLE, Reply
-from app.outbox import MANY, Outbox
+from app.outbox import MANY, MOST, SOON, Outbox
 from tests.support.connections import App, Listener, listening, until
 
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: awaitd\r\n\r\n"
@@ -80,10 +81,28 @@ async def test_a_peer_that_is_gone_keeps_nobody_from_an_answer() -> None:
     assert written == [1, 2]
 
 
+async def test_many_answers_are_not_held_for_long() -> None:
+    """A full box is sent at once, and after a pause answers leave at once again."""
+    box, loop = Outbox(), asyncio.get_running_loop()
+    some, written = wires(MOST)
+    for wire in some:
+        box.put(wire, b"answer", loop)
+    await asyncio.sleep(0)
+    written.clear()
+    for wire in some:
+        box.put(wire, b"answer", loop)
+    assert written == [*range(MOST)]
+    await asyncio.sleep(0)
+    box._begun_at -= SOON
+    box.put(some[0], b"answer", loop)
+    assert written == [*range(MOST), 0]
+
+
 @pytest.fixture
 def collecting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers leave together from the second turn on that has one."""
     monkeypatch.setattr(outbox, "MANY", 1)
+    monkeypatch.setattr(outbox, "SOON", 3600.0)
 
 
 def answering(then: Callable[[Any], None]) -> tuple[App, list[Listener]]:
@@ -100,11 +119,19 @@ def answering(then: Callable[[Any], None]) -> tuple[App, list[Listener]]:
 
 
 @pytest.mark.usefixtures("collecting")
-@pytest.mark.parametrize("what", ["shutdown", "eof_received", "_look_at_the_time"])
+@pytest.mark.parametrize(
+    "what", ["shutdown", "eof_received", "_look_at_the_time", "a defect", "a body"]
+)
 async def test_what_closes_a_connection_comes_after_its_answer(what: str) -> None:
-    """An answer that waits is sent before the server ends, the peer's end, or a time runs out."""
+    """An answer that waits is sent before the connection ends, whatever it is that ends it."""
 
     def closes(connection: Any) -> None:
+        if what == "a defect":
+            raise LookupError(what)
+        if what == "a body":  # that goes on wrong after the answer
+            connection._arriving = connection.cycle
+            connection._refuse(Problem("not-found", what))
+            return
         getattr(connection, what)()
         connection.transport.close()
 

@@ -26,8 +26,8 @@ LARGE: Final = 64 << 10
 """Bytes from which on a batch is left to the thread as a whole."""
 
 MOMENT: Final = 0.001
-"""Seconds that a change which can wait does wait at most, while the store is sound; and that a
-commit waits for further changes."""
+"""Seconds that a change which can wait does wait for another one, while the store is sound; and
+those that a commit then waits at most for further changes."""
 
 GATHERS: Final = 8
 """Turns of the event loop for which a commit waits at most, while each brings further changes."""
@@ -181,7 +181,7 @@ class Writer:
     def _written(self, waiting: int) -> None:
         """The thread has done its part, or there was none: go on, after a pause if that failed.
 
-        So many changes were queued when it had, by those who were not answered then.
+        So many changes were queued by then, by others than those whom it has answered.
         """
         self._writing_since = None
         self._is_due = False
@@ -193,7 +193,8 @@ class Writer:
 
         Clients who wait for an answer ask again soon after it, each a little later than the one
         before: without waiting they would fall into groups, of which each waits for the others'
-        commits. Most, and not all, so that where no one asks again there is soon no waiting either.
+        commits. Most, and not all, so that the slowest keep nobody; where nobody asks again a
+        commit waits in vain, for a moment that makes it larger.
         """
         there_were = min(self._expected + waiting, MAX_BATCH)
         is_worth_it = there_were >= MANY and self._commit.error is None

@@ -515,3 +515,23 @@ async def test_close_waits_for_nobody(store: Path, monkeypatch: pytest.MonkeyPat
     await turns(3)
     await bench.close()
     assert bench.answers == ["added 1"]
+
+
+async def test_what_is_waited_for(bench: Bench, faults: Faults) -> None:
+    """Most of what was done and waited, of a full batch at most; nothing after a failure."""
+    for done, waiting, expected in [
+        (MANY, 0, MANY * 3 // 4),
+        (MANY - 4, 4, MANY * 3 // 4),
+        (MANY - 4, 3, 0),
+        (MAX_BATCH, 5 * MAX_BATCH, MAX_BATCH * 3 // 4),
+    ]:
+        bench.writer._expected = done
+        bench.writer._expect(waiting)
+        assert bench.writer._expected == expected
+    faults.fail(disk_full())
+    bench.put(Add(1))
+    assert await bench.answered(1) == [StoreUnavailable]
+    bench.writer._expected = MANY
+    bench.writer._expect(0)
+    faults.mend()
+    assert bench.writer._expected == 0
