@@ -15,7 +15,7 @@ MANY: Final = 8
 MOST: Final = 32
 """Answers that wait for each other at most."""
 
-SOON: Final = 0.01
+SOON: Final = 0.05
 """Seconds from the last turn that had answers in which another one is the next."""
 
 
