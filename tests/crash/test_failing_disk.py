@@ -108,13 +108,13 @@ def require_promises(break_it: Break, folder: Path) -> None:
         known.append(server.submit("never_end")["id"])
         with break_it(server, folder / "data"):
             require_failing(server, gate, known)
-            lines = len(server.log.splitlines())
+            lines = [line for line in server.log.splitlines() if " asyncio: " not in line]
         until_ready(server)
         found = server.job(known[0], wait=10)
         assert (found["status"], found["result"]) == ("completed", "kept")
         known.append(server.submit("never_end", headers={"Idempotency-Key": "k"})["id"])
         assert server.client.delete(f"/jobs/{known[1]}").status_code in (200, 202)
-        assert lines < 5, server.log
+        assert len(lines) < 5, server.log  # beside those of steps that a busy machine made slow
         server.kill()
         server.start()
         assert [server.job(job_id)["id"] for job_id in known] == known

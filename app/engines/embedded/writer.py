@@ -70,7 +70,7 @@ class Writer:
     """Commits turn after turn. Every method is called on the event loop."""
 
     def __init__(self, connect: Connect, post: Post) -> None:
-        self._commit = GroupCommit(connect, post)
+        self._commit = GroupCommit(connect, self._answer)
         self._post = post
         self._loop = asyncio.get_running_loop()
         self._queued: deque[Write[Any]] = deque()
@@ -80,6 +80,8 @@ class Writer:
         """How much was queued when the turn that is due was last looked at; how often it was."""
         self._expected = 0
         """How many changes the next commit waits for: those who were answered ask for more."""
+        self._waiting = 0
+        """How many were queued when those of the last commit were answered."""
         self._closing = False
         self._writing_since: float | None = None
         self._hurries = False
@@ -152,7 +154,7 @@ class Writer:
         if batch or (self._commit.error is not None and not self._gives_up()):
             self._is_due = True
             self._writing_since = time.monotonic()
-            self._expected = len(batch)
+            self._expected, self._waiting = len(batch), 0
             self._write(batch)
         elif self._closing:
             self._calls.put(None)
@@ -176,19 +178,21 @@ class Writer:
         elif self._commit.begin(batch):
             self._calls.put(self._commit.commit)
         else:
-            self._written(0)
+            self._written()
 
-    def _written(self, waiting: int) -> None:
-        """The thread has done its part, or there was none: go on, after a pause if that failed.
+    def _answer(self, answer: Call) -> None:
+        """Have those answered whose changes are done; in the thread, if it did them."""
+        self._waiting = len(self._queued)
+        self._post(answer)
 
-        So many changes were queued by then, by others than those whom it has answered.
-        """
+    def _written(self) -> None:
+        """The thread has done its part, or there was none: go on, after a pause if that failed."""
         self._writing_since = None
         self._is_due = False
-        self._expect(waiting)
+        self._expect()
         self._plan()
 
-    def _expect(self, waiting: int) -> None:
+    def _expect(self) -> None:
         """Wait for most of as many changes as there were, done and waiting, if for any.
 
         Clients who wait for an answer ask again soon after it, each a little later than the one
@@ -196,7 +200,7 @@ class Writer:
         commits. Most, and not all, so that the slowest keep nobody; where nobody asks again a
         commit waits in vain, for a moment that makes it larger.
         """
-        there_were = min(self._expected + waiting, MAX_BATCH)
+        there_were = min(self._expected + self._waiting, MAX_BATCH)
         is_worth_it = there_were >= MANY and self._commit.error is None
         self._expected = there_were * 3 // 4 if is_worth_it else 0
 
@@ -215,6 +219,6 @@ class Writer:
         while (call := self._calls.get()) is not None:
             call()
             del call  # with all that it holds: the next one may be long in coming
-            self._post(partial(self._written, len(self._queued)))
+            self._post(self._written)
         self._commit.close()
         self._post(self._ended)

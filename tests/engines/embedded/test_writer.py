@@ -500,7 +500,7 @@ async def test_they_are_waited_for_a_moment_only(bench: Bench) -> None:
 async def test_few_are_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit of few is soon done with."""
     monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
-    await after_many(bench, MANY - 2)
+    await after_many(bench, MANY - 1)
     bench.put(Add(1))
     assert await bench.answered(1) == ["added 1"]
 
@@ -525,13 +525,13 @@ async def test_what_is_waited_for(bench: Bench, faults: Faults) -> None:
         (MANY - 4, 3, 0),
         (MAX_BATCH, 5 * MAX_BATCH, MAX_BATCH * 3 // 4),
     ]:
-        bench.writer._expected = done
-        bench.writer._expect(waiting)
+        bench.writer._expected, bench.writer._waiting = done, waiting
+        bench.writer._expect()
         assert bench.writer._expected == expected
     faults.fail(disk_full())
     bench.put(Add(1))
     assert await bench.answered(1) == [StoreUnavailable]
     bench.writer._expected = MANY
-    bench.writer._expect(0)
+    bench.writer._expect()
     faults.mend()
     assert bench.writer._expected == 0
