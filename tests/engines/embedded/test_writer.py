@@ -370,15 +370,19 @@ async def test_close_of_a_failing_store(
     assert "1 changes could not be written" in caplog.text
 
 
-async def test_what_can_wait_shares_a_commit(bench: Bench, faults: Faults) -> None:
+async def test_what_can_wait_shares_a_commit(
+    bench: Bench, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A change that nobody waits for is made with the next one, or a moment later by itself."""
     before = faults.commits
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 3600.0)
     bench.writer.put(Write(Add(1), bench.note, can_wait=True))
     await turns(3)
     assert faults.commits == before
     bench.put(Add(2))
     assert await bench.answered(2) == ["added 1", "added 2"]
     assert faults.commits == before + 1
+    monkeypatch.setattr("app.engines.embedded.writer.MOMENT", 0.001)
     bench.writer.put(Write(Add(3), bench.note, can_wait=True))
     assert (await bench.answered(3))[-1] == "added 3"
 
