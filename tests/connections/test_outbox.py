@@ -37,6 +37,15 @@ def wires(count: int) -> tuple[list[Wire], list[int]]:
     return [Wire(written, number) for number in range(count)], written
 
 
+async def a_turn_of_many(box: Outbox, some: list[Wire], written: list[int]) -> None:
+    """They have all been answered, at once and in this order; then comes the next turn."""
+    for wire in some:
+        box.put(wire, b"answer", asyncio.get_running_loop())
+    assert written == [*range(len(some))]
+    await asyncio.sleep(0)
+    written.clear()
+
+
 async def test_few_answers_leave_at_once() -> None:
     """Turn after turn: nobody waits for what comes after."""
     box, loop = Outbox(), asyncio.get_running_loop()
@@ -52,11 +61,7 @@ async def test_many_answers_leave_together_after_their_turn() -> None:
     """In their order, once there have been many; and at once again after a turn with few."""
     box, loop = Outbox(), asyncio.get_running_loop()
     some, written = wires(MANY)
-    for wire in some:
-        box.put(wire, b"answer", loop)
-    assert written == [*range(MANY)]
-    await asyncio.sleep(0)
-    written.clear()
+    await a_turn_of_many(box, some, written)
     box.put(some[1], b"answer", loop)
     box.put(some[0], b"answer", loop)
     assert written == []
@@ -70,10 +75,7 @@ async def test_a_peer_that_is_gone_keeps_nobody_from_an_answer() -> None:
     """Its own is dropped."""
     box, loop = Outbox(), asyncio.get_running_loop()
     some, written = wires(MANY)
-    for wire in some:
-        box.put(wire, b"answer", loop)
-    await asyncio.sleep(0)
-    written.clear()
+    await a_turn_of_many(box, some, written)
     for wire in some[:3]:
         box.put(wire, b"answer", loop)
     some[0].closing = True
@@ -85,10 +87,7 @@ async def test_many_answers_are_not_held_for_long() -> None:
     """A full box is sent at once, and after a pause answers leave at once again."""
     box, loop = Outbox(), asyncio.get_running_loop()
     some, written = wires(MOST)
-    for wire in some:
-        box.put(wire, b"answer", loop)
-    await asyncio.sleep(0)
-    written.clear()
+    await a_turn_of_many(box, some, written)
     for wire in some:
         box.put(wire, b"answer", loop)
     assert written == [*range(MOST)]
