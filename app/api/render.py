@@ -10,7 +10,7 @@ from uuid import UUID
 from app.jobs.ids import created_at, id_text
 from app.jobs.kept import Kept
 from app.jobs.models import Attempt, Job, JobError, Millis, Progress
-from app.jobs.texts import to_json
+from app.jobs.texts import texts_to_json, to_json
 from app.jobs.times import rfc3339
 from app.jobs.webhooks import Delivery, Webhook, delivery_id
 from app.scheduler import Status
@@ -40,7 +40,7 @@ def job_json(job: Job, *, minimal: bool = False, root: str = "") -> bytes:
         job.result or _NULL,
         _NULL if error is None else _error(error),
         _NULL if progress is None else _progress(progress),
-        to_json(dict(labels)) if labels else b"{}",
+        texts_to_json(dict(labels)) if labels else b"{}",
         job.priority,
         job.attempt,
         _NULL if timeout is None else str(timeout).encode(),
@@ -162,7 +162,7 @@ def _attempt(attempt: Attempt) -> bytes:
 
 
 def _error(error: JobError) -> bytes:
-    return to_json(error_members(error))
+    return texts_to_json(error_members(error))
 
 
 def _webhook(job: Job, webhook: Webhook) -> bytes:

@@ -1,14 +1,15 @@
 """Parts of a job as text, as every engine keeps them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from app.jobs.events import LogLine
 from app.jobs.models import ErrorType, Job, JobError
-from app.jobs.texts import to_json
+from app.jobs.texts import texts_to_json, to_json
 from app.jobs.webhooks import Delivery, Webhook
 from app.scheduler import Status
 
@@ -20,20 +21,32 @@ STATUSES: Final = tuple(Status)
 
 CODES: Final = {status: code for code, status in enumerate(STATUSES)}
 
+_error: Final = Decoder(tuple[ErrorType, str, str | None])
+_labels: Final = Decoder(dict[str, str])
+
+
+def labels_text(labels: Mapping[str, str]) -> str | None:
+    """Labels as text; None for none."""
+    return texts_to_json(dict(labels)).decode() if labels else None
+
+
+def labels_of(text: str | None) -> dict[str, str]:
+    """The inverse of `labels_text`."""
+    return _labels.decode(text) if text else {}
+
 
 def error_text(error: JobError | None) -> str | None:
     """An error as text."""
     if error is None:
         return None
-    return to_json([error.type, error.message, error.exception]).decode()
+    return texts_to_json([error.type, error.message, error.exception]).decode()
 
 
 def error_of(text: str | None) -> JobError | None:
     """The inverse of `error_text`."""
     if text is None:
         return None
-    kind, message, exception = json.loads(text)
-    return JobError(ErrorType(kind), message, exception)
+    return JobError(*_error.decode(text))
 
 
 def lines_text(lines: Iterable[LogLine] | None) -> str | None:

@@ -2,8 +2,10 @@
 
 import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+import msgspec
 
 _MAX_MESSAGE: Final = 2_000
 _MAX_TRACEBACK: Final = 20_000
@@ -16,6 +18,13 @@ _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separato
 def to_json(value: Any) -> bytes:
     """Compact JSON; raises `ValueError` for NaN and infinities, `TypeError` for what is no JSON."""
     return b"null" if value is None else _ENCODER.encode(value).encode()
+
+
+texts_to_json: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+"""The same of texts, None, and what holds these alone, in a tenth of the time.
+
+Other values have other rules there: NaN and what is no JSON would pass.
+"""
 
 
 def message_of(value: object) -> str:

@@ -1,11 +1,19 @@
 import json
 import math
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.jobs.texts import class_name, clipped, message_of, to_json, traceback_of
+from app.jobs.texts import (
+    class_name,
+    clipped,
+    message_of,
+    texts_to_json,
+    to_json,
+    traceback_of,
+)
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates included
 
@@ -37,6 +45,15 @@ def test_lone_surrogates_are_replaced() -> None:
     """A text that JSON could not carry is made one that it can."""
     assert clipped("a\ud800b") == "a?b"
     assert traceback_of(ValueError("a\ud800b")) == "ValueError: a?b"
+
+
+def test_texts_are_written_as_all_other_json_is() -> None:
+    """Each character alike, by the encoder that is fast and by the one that takes any value."""
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    value = {"".join(characters): [None, *characters]}
+    assert texts_to_json(value) == to_json(value)
+    with pytest.raises(UnicodeEncodeError):
+        texts_to_json("a\ud800b")
 
 
 class Broken(Exception):

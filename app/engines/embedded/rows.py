@@ -1,13 +1,19 @@
 """Between a job and its row in the journal. Values are encoded before they queue for the writer."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from app.jobs.ids import from_halves, halves
 from app.jobs.models import Attempt, Job, Millis
-from app.jobs.stored import CODES, STATUSES, error_of, webhook_of, webhook_text
-from app.jobs.texts import to_json
+from app.jobs.stored import (
+    CODES,
+    STATUSES,
+    error_of,
+    labels_of,
+    labels_text,
+    webhook_of,
+    webhook_text,
+)
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -40,7 +46,7 @@ def row_of(job: Job, key: str | None, fingerprint: bytes | None) -> Row:
         None,
         job.traceparent,
         webhook_text(job.webhook),
-        to_json(dict(job.labels)).decode() if job.labels else None,
+        labels_text(job.labels),
         None,
         job.params,
         None,
@@ -67,7 +73,7 @@ def job_of(row: Row, earlier: Iterable[Row] = (), retention: Millis = 0) -> Job:
         status=status,
         version=version,
         params=params,
-        labels=json.loads(labels) if labels else {},
+        labels=labels_of(labels),
         priority=priority,
         timeout=timeout,
         attempt=attempt,

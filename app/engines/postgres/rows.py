@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from app.jobs.figures import Kind
 from app.jobs.models import Attempt, Job, Millis, Progress
-from app.jobs.stored import STATUSES, error_of, webhook_of
+from app.jobs.stored import STATUSES, error_of, labels_of, webhook_of
 from app.jobs.texts import to_json
 from app.scheduler import Status
 
@@ -46,7 +46,7 @@ def job_of(
         status=status,
         version=version,
         params=bytes(params),
-        labels=json.loads(labels) if labels else {},
+        labels=labels_of(labels),
         priority=priority,
         timeout=timeout,
         attempt=attempt,
@@ -70,11 +70,6 @@ def job_of(
 def label_key(name: str, value: str) -> str:
     """A label as the table's index has it: text of PostgreSQL has no NUL, JSON escapes it."""
     return to_json([name, value]).decode()
-
-
-def labels_text(job: Job) -> str | None:
-    """The labels as the table keeps them."""
-    return to_json(dict(job.labels)).decode() if job.labels else None
 
 
 def progress_text(progress: Progress | None) -> str | None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.engines.postgres.config import PostgresConfig
 from app.engines.postgres.housekeeping import Housekeeping
 from app.engines.postgres.keys import Key, Keys, key_of, require_same
-from app.engines.postgres.rows import label_key, labels_text
+from app.engines.postgres.rows import label_key
 from app.engines.postgres.tables import Tables
 from app.engines.postgres.view import View
 from app.engines.postgres.worker import Worker
@@ -22,7 +22,7 @@ from app.jobs.errors import JobExpired, QueueFull, StoreFull, StoreUnavailable
 from app.jobs.ids import JobIds
 from app.jobs.models import Job, Millis, NewJob, Submitted
 from app.jobs.registry import TaskRegistry
-from app.jobs.stored import webhook_text
+from app.jobs.stored import labels_text, webhook_text
 
 _SUBMIT = f"SELECT * FROM submit({', '.join(['%s'] * 17)})"
 
@@ -197,7 +197,7 @@ def _values(job: Job, new: NewJob, now: Millis) -> tuple[Any, ...]:
     keys = [label_key(name, value) for name, value in job.labels.items()] or None
     return (
         *(job.id, now, job.task, job.owner, job.priority, job.timeout, job.max_attempts),
-        *(job.run_at, job.start_by, job.traceparent, labels_text(job), keys, job.params),
+        *(job.run_at, job.start_by, job.traceparent, labels_text(job.labels), keys, job.params),
         *(job.secrets, new.idempotency_key, new.fingerprint, webhook_text(job.webhook)),
     )
 
